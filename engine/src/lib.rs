@@ -1,0 +1,15 @@
+//! The blocking engine of Orgkeep: reads Okta orgs, keeps their history, plans and carries out restores.
+//!
+//! A module may use those above it in this list, never those below.
+//!
+//! | Module | What it is for |
+//! | --- | --- |
+//! | [`id`] | Typed identifiers and their stable text forms |
+//! | [`clock`], [`monitor`] | The seams for time, and for progress, counts and cancelling |
+//! | [`catalogue`] | The table of Okta object types, as data |
+//! | [`object`] | One Okta object or relation, in canonical form |
+pub mod catalogue;
+pub mod clock;
+pub mod id;
+pub mod monitor;
+pub mod object;

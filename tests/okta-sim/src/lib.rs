@@ -1,0 +1,2 @@
+//! A strict simulated Okta org.
+pub mod wire;
