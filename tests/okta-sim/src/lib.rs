@@ -1,2 +1,3 @@
 //! A strict simulated Okta org.
+pub mod config;
 pub mod wire;
