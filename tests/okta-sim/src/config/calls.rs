@@ -40,10 +40,13 @@ impl ConfigStore {
         let target = self.target(route)?;
         let method = &request.method;
         match route.part {
-            Part::All if method == Method::GET => self.list(request, &target),
+            Part::All if method == Method::GET => self.list(world, request, &target),
             Part::All if method == Method::POST => self.create(world, request, &target),
             Part::One(key) if method == Method::GET => {
                 let id = self.find(&target, key)?;
+                if target.kind() == Kind::IdentityProvider {
+                    self.note_secret_read(world, &id);
+                }
                 self.reply(200, request, &target, &id)
             }
             Part::One(key) if method == Method::PUT => {
@@ -160,7 +163,7 @@ impl ConfigStore {
         Ok(reply)
     }
 
-    fn list(&mut self, request: &Request, target: &Target) -> Answer {
+    fn list(&mut self, world: &mut dyn World, request: &Request, target: &Target) -> Answer {
         let resource = target.resource;
         let kind = resource.kind;
         self.check_list(request, kind)?;
@@ -180,6 +183,11 @@ impl ConfigStore {
         }
         let cut = page::cut(resource, &mut self.cursors, request, records)?;
         let (records, mut links) = (cut.records, cut.links);
+        if kind == Kind::IdentityProvider {
+            for record in &records {
+                self.note_secret_read(world, &record.id);
+            }
+        }
         let items = records
             .into_iter()
             .map(|record| {

@@ -186,7 +186,7 @@ impl ConfigStore {
             Kind::Policy => self.policy(draft, before),
             Kind::Rule => self.rule(draft, target.parent(), before),
             Kind::EventHook => event_hook(draft, before, &request.caller),
-            Kind::InlineHook => inline_hook(draft),
+            Kind::InlineHook => inline_hook(draft, before),
             Kind::Role => {
                 fill(draft, &json!({"isCloneable": false}));
                 Ok(())
@@ -311,6 +311,16 @@ impl ConfigStore {
                 "apiResourceId": null,
             });
             self.add(Kind::Claim, server, body);
+        }
+    }
+
+    /// Reading a provider's client secret leaves an event in the log, as the documentation says.
+    pub(crate) fn note_secret_read(&self, world: &mut dyn World, id: &str) {
+        let kind = Kind::IdentityProvider;
+        let secret = "protocol.credentials.client.client_secret";
+        let record = self.shelf.get(kind, id);
+        if record.is_some_and(|record| at(&record.body, secret).is_some()) {
+            self.emit(world, kind, id, "system.idp.lifecycle.read_client_secret");
         }
     }
 
@@ -514,6 +524,18 @@ fn zone(draft: &mut Map<String, Value>, before: Option<&Record>) -> Result<(), R
             "The name of a system zone cannot be changed",
         ));
     }
+    let exempt = before.is_some_and(|before| before.name() == "DefaultExemptIpZone");
+    if exempt
+        && draft
+            .get("proxies")
+            .and_then(Value::as_array)
+            .is_some_and(|proxies| !proxies.is_empty())
+    {
+        return Err(Refusal::validation(
+            "proxies",
+            "The exempt zone takes no proxies",
+        ));
+    }
     fill(draft, &json!({"usage": "POLICY", "system": false}));
     if let Some(before) = before {
         draft.insert("system".to_owned(), json!(before.is_system()));
@@ -713,7 +735,13 @@ fn event_hook(
     Ok(())
 }
 
-fn inline_hook(draft: &mut Map<String, Value>) -> Result<(), Refusal> {
+fn inline_hook(draft: &mut Map<String, Value>, before: Option<&Record>) -> Result<(), Refusal> {
+    let version = text(draft, "version").to_owned();
+    if version.is_empty() {
+        let kept = before.and_then(|before| before.body.get("version"));
+        let blank = || Refusal::validation("version", "The field cannot be left blank");
+        draft.insert("version".to_owned(), kept.ok_or_else(blank)?.clone());
+    }
     let is_http = at(draft, "channel.type").is_some_and(|channel| channel == "HTTP");
     if is_http
         && at(draft, "channel.config.uri")

@@ -849,14 +849,7 @@ pub(crate) const RESOURCES: &[Resource] = &[
         paging: Paging::Whole,
         filters: &["type"],
         fields: &["name", "type", "version", "channel"],
-        required: &[
-            "name",
-            "type",
-            "version",
-            "channel",
-            "channel.type",
-            "channel.config",
-        ],
+        required: &["name", "type", "channel", "channel.type", "channel.config"],
         immutable: &["type"],
         unique: &["name"],
         enums: &[(

@@ -351,6 +351,15 @@ fn providers_show_the_client_secret_and_get_what_the_server_makes() {
     let (idps, _) = sim.pages("/api/v1/idps?type=OIDC");
     let secret = &idps.first().unwrap()["protocol"]["credentials"]["client"]["client_secret"];
     assert_eq!(secret.as_str().map(str::len), Some(32));
+    let reads = |sim: &Sim| {
+        sim.event_types()
+            .iter()
+            .filter(|event| event.ends_with("read_client_secret"))
+            .count()
+    };
+    assert_eq!(reads(&sim), idps.len());
+    sim.get(&path);
+    assert_eq!(reads(&sim), idps.len());
     assert_eq!(sim.delete(&path).unwrap(), 204);
 }
 
@@ -394,6 +403,10 @@ fn hooks_hide_their_secret_need_verifying_again_and_are_deleted_inactive() {
     let made = sim.post("/api/v1/inlineHooks", inline);
     assert!(!made.to_string().contains("hush"));
     let path = format!("/api/v1/inlineHooks/{}", id(&made));
+    assert_eq!(
+        sim.put(&path, json!({"name": "tokens", "channel": made["channel"]}))["version"],
+        "1.0.1"
+    );
     let merged = sim.post(&path, json!({"name": "more tokens"}));
     assert_eq!(
         (&merged["name"], &merged["channel"]),
