@@ -278,8 +278,8 @@ pub(crate) fn link_policy(core: &mut Core, n: u32, policy: &str, kind: &str) -> 
         return Err(Refusal::validation("policy", "The policy of this app cannot be changed."));
     }
     match kind {
-        "ACCESS_POLICY" => app.access_policy = Some(policy.to_owned()),
-        "PROFILE_ENROLLMENT" => app.profile_enrollment = Some(policy.to_owned()),
+        "policy_access" => app.access_policy = Some(policy.to_owned()),
+        "policy_profile_enrollment" => app.profile_enrollment = Some(policy.to_owned()),
         _ => return Err(Refusal::validation("policy", "The policy's type cannot be assigned to an app.")),
     }
     let targets = vec![core.app_target(n), target("PolicyEntity", policy, policy)];
@@ -504,6 +504,16 @@ impl Core {
     /// An app's id.
     pub(crate) fn app_id(&self, n: u32) -> String {
         self.ids.text("0oa", u64::from(n))
+    }
+
+    /// An access policy is gone: its apps fall back to the default one.
+    pub(crate) fn policy_gone(&mut self, policy: &str) {
+        let default = self.apps.default_access_policy.clone();
+        for app in self.apps.all_mut() {
+            if app.access_policy.as_deref() == Some(policy) {
+                app.access_policy.clone_from(&default);
+            }
+        }
     }
 
     /// An app as an event's target.

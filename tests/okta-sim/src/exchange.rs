@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 
 use crate::{
     clock::http_date,
+    config::{ConfigStore, admin_url},
     faults::{Change, FaultAction, Faults},
     limits::{Limits, Standing, bucket},
     log::Actor,
@@ -57,7 +58,7 @@ pub(crate) enum Delivery {
 #[derive(Debug)]
 pub(crate) struct Exchange {
     pub(crate) core: Core,
-    pub(crate) config: router::Config,
+    pub(crate) config: ConfigStore,
     pub(crate) authority: Authority,
     pub(crate) limits: Limits,
     pub(crate) faults: Faults,
@@ -90,7 +91,10 @@ impl Exchange {
                 FaultAction::Slow { ms } => delivery = Delivery::Slow(*ms),
                 FaultAction::MoveObjects { count } => moved = *count,
                 FaultAction::RevokeTokens => self.authority.revoke_tokens(false),
-                FaultAction::ExpireCursors => self.core.cursors.dead_before = self.core.clock.now() + 1,
+                FaultAction::ExpireCursors => {
+                    self.core.cursors.dead_before = self.core.clock.now() + 1;
+                    self.config.expire_cursors();
+                }
                 FaultAction::RevokeScope { scope } => self.revoke(scope),
                 FaultAction::RotateSecret => self.rotate_secrets(),
                 FaultAction::Change { requests } => {
@@ -197,7 +201,7 @@ impl Exchange {
             return Err(refusal(401, "E0000015", "You do not have permission to access the feature you are requesting"));
         }
         let needed = scopes::required(request)
-            .or_else(|| self.config.required_scope(request))
+            .or_else(|| ConfigStore::required_scopes(request).map(str::to_owned))
             .ok_or_else(no_such_path)?;
         let Some(granted) = &caller.scopes else { return Ok(()) };
         if !scopes::covers(granted, &needed) {
@@ -268,7 +272,7 @@ impl Exchange {
 
     fn dressed(&mut self, response: Response, arrival: &Arrival) -> Departure {
         let mut headers = self.headers();
-        let host = if response.admin_host { admin_host(&arrival.base_url) } else { arrival.base_url.clone() };
+        let host = if response.admin_host { admin_url(&arrival.base_url) } else { arrival.base_url.clone() };
         for (rel, link) in [("self", &response.page.this), ("next", &response.page.next)] {
             if let Some(link) = link {
                 headers.push(("link".to_owned(), format!("<{host}{link}>; rel=\"{rel}\"")));
@@ -319,7 +323,7 @@ impl Exchange {
         }
     }
 
-    /// Gives every client with a secret a new one; keys lose their last letter's worth of meaning too.
+    /// Gives every client with a secret a new one, and takes the keys from the others.
     pub(crate) fn rotate_secrets(&mut self) {
         let fresh = self.authority.secret("client secret");
         for client in self.authority.clients.values_mut() {
@@ -368,14 +372,6 @@ fn edge_not_found() -> Departure {
         body: Some(json!({"status": 404, "message": "Resource not found"}).to_string()),
         delivery: Delivery::Whole,
     }
-}
-
-/// `http://acme.okta.com` becomes `http://acme-admin.okta.com`.
-pub(crate) fn admin_host(base_url: &str) -> String {
-    let Some((scheme, host)) = base_url.split_once("://") else { return base_url.to_owned() };
-    let end = host.find(['.', ':']).unwrap_or(host.len());
-    let (label, rest) = host.split_at(end);
-    format!("{scheme}://{label}-admin{rest}")
 }
 
 fn request_uri(arrival: &Arrival) -> String {
@@ -434,13 +430,4 @@ fn logged_body(arrival: &Arrival) -> Option<Value> {
         ));
     }
     serde_json::from_slice(&arrival.body).ok()
-}
-
-#[cfg(test)]
-mod tests {
-    #[test]
-    fn the_admin_host_has_the_first_label_marked() {
-        assert_eq!(super::admin_host("https://acme.okta.com"), "https://acme-admin.okta.com");
-        assert_eq!(super::admin_host("http://127.0.0.1:8080"), "http://127-admin.0.0.1:8080");
-    }
 }

@@ -8,6 +8,7 @@ use crate::{
     apps::{App, Apps, fill_defaults},
     assignments::AppGroup,
     clock::OrgClock,
+    config::{ConfigStore, Seeds},
     cursor::Cursors,
     groups::{EVERYONE, Group, GroupKind, Groups, MembershipTime},
     ids::IdMint,
@@ -35,7 +36,7 @@ const PRODUCTS: &[&str] = &[
 ];
 
 /// Makes the org of `users` users from `seed`.
-pub(crate) fn generate(users: u32, seed: u64, clock: OrgClock) -> Core {
+pub(crate) fn generate(users: u32, seed: u64, clock: OrgClock) -> (Core, ConfigStore) {
     let ids = IdMint::new(seed);
     let types = if users < 20 { 1 } else { 3 };
     let admin = ids.text("00u", 0);
@@ -64,7 +65,39 @@ pub(crate) fn generate(users: u32, seed: u64, clock: OrgClock) -> Core {
     groups(&mut core, &people);
     rules(&mut core, &people);
     apps(&mut core, &people);
-    core
+    let config = configuration(&mut core, users);
+    (core, config)
+}
+
+/// The configuration, and the apps' links to its policies.
+fn configuration(core: &mut Core, users: u32) -> ConfigStore {
+    let writable = core.groups.all().filter(|(_, group)| group.writable());
+    let seeds = Seeds {
+        user_count: users as usize,
+        seed: core.seed,
+        everyone: core.group_id(EVERYONE),
+        groups: writable.take(200).map(|(n, _)| core.group_id(n)).collect(),
+        users: (0..users.min(50)).map(|n| core.user_id(n)).collect(),
+        apps: core.apps.all().filter(|(_, app)| !app.system).take(100).map(|(n, _)| core.app_id(n)).collect(),
+        user_types: core.types.numbers().map(|n| core.ids.text("oty", u64::from(n))).collect(),
+    };
+    let config = ConfigStore::new(core, &seeds);
+    let default_access = config.default_policy("ACCESS_POLICY").map(str::to_owned);
+    let default_enrollment = config.default_policy("PROFILE_ENROLLMENT").map(str::to_owned);
+    let access = config.ids("policy_access");
+    let seed = core.seed;
+    for app in core.apps.all_mut() {
+        let roll = hash(seed, 0x706f_6c69, u64::from(app.number));
+        let own = access.get(index(roll, access.len())).filter(|_| !app.system && roll & 0x300 == 0);
+        app.access_policy = own.cloned().or_else(|| default_access.clone());
+        app.profile_enrollment.clone_from(&default_enrollment);
+    }
+    core.apps.default_access_policy = default_access;
+    core.apps.default_profile_enrollment = default_enrollment;
+    for id in config.ids("idp") {
+        core.mappings_for_idp(&id);
+    }
+    config
 }
 
 /// Who can be a member of anything, ascending, and their departments.
@@ -114,12 +147,12 @@ fn moment(seed: u64, salt: u64, n: u64) -> i64 {
 
 /// How many groups an org of `users` has: 5,000 at 100,000.
 fn group_count(users: usize) -> u32 {
-    u32::try_from((users / 20).max(6) + 6).unwrap_or(u32::MAX)
+    u32::try_from(users / 20 + 14).unwrap_or(u32::MAX)
 }
 
 fn groups(core: &mut Core, people: &People) {
     let count = group_count(people.members.len());
-    let departments = DEPARTMENTS.len().min(people.members.len() / 12);
+    let departments = DEPARTMENTS.len().min(people.members.len() / 40);
     // Zipf-like sizes; together with the departments about eight memberships a user.
     let total = people.members.len() as u64 * 7;
     let rest: u64 = (1..=u64::from(count)).map(|rank| 1_000_000 / (rank + 9)).sum();
@@ -179,7 +212,7 @@ fn groups(core: &mut Core, people: &People) {
 
 /// A rule for each department's group, and some that are beyond the simulator or switched off.
 fn rules(core: &mut Core, people: &People) {
-    let departments = DEPARTMENTS.len().min(people.members.len() / 12);
+    let departments = DEPARTMENTS.len().min(people.members.len() / 40);
     for at in 0..departments {
         let group = u32::try_from(at + 2).unwrap_or(0);
         let name = DEPARTMENTS.get(at).copied().unwrap_or_default();

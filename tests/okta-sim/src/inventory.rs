@@ -11,7 +11,7 @@ impl Exchange {
     pub(crate) fn dump(&self, object_type: &str) -> BTreeMap<String, Value> {
         self.core
             .dump(object_type, &self.base_url)
-            .unwrap_or_else(|| self.config.dump(object_type))
+            .unwrap_or_else(|| self.config.dump(object_type, &self.base_url))
     }
 
     /// How many requests list everything at the largest page sizes, by type.

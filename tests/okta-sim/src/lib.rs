@@ -7,6 +7,7 @@
 mod apps;
 mod assignments;
 mod clock;
+pub mod config;
 mod control;
 mod cursor;
 mod exchange;
@@ -22,6 +23,7 @@ mod limits;
 mod linked;
 mod log;
 mod mappings;
+pub mod openapi;
 mod org;
 mod person;
 mod random;

@@ -1,4 +1,5 @@
-//! Profile mappings: there is one for each direction of each pair of an app and a user type.
+//! Profile mappings: there is one for each direction of each pair of an app and a user type, and one
+//! from each identity provider to the default user type and back.
 
 use std::collections::BTreeMap;
 
@@ -22,6 +23,8 @@ const SIZES: PageSizes = PageSizes::new(20, 200);
 enum End {
     App(u32),
     Type(u32),
+    /// By its place among the identity providers ever seen.
+    Provider(usize),
 }
 
 /// One mapping.
@@ -37,6 +40,7 @@ struct Mapping {
 pub(crate) struct Mappings {
     all: BTreeMap<u32, Mapping>,
     next: u32,
+    providers: Vec<String>,
 }
 
 impl Mappings {
@@ -180,8 +184,30 @@ impl Core {
         self.mappings.all.retain(|_, mapping| mapping.source != End::Type(n) && mapping.target != End::Type(n));
     }
 
+    /// A new identity provider has a mapping to and from the default user type.
+    pub(crate) fn mappings_for_idp(&mut self, id: &str) {
+        self.mappings.providers.push(id.to_owned());
+        let provider = End::Provider(self.mappings.providers.len() - 1);
+        let entry = |expression: &str| json!({"expression": expression, "pushStatus": "DONT_PUSH"});
+        let mut to_user = Map::new();
+        for name in ["firstName", "lastName", "email"] {
+            to_user.insert(name.to_owned(), entry(&format!("source.{name}")));
+        }
+        to_user.insert("login".to_owned(), entry("source.userName"));
+        self.mappings.add(provider, End::Type(0), to_user);
+        self.mappings.add(End::Type(0), provider, Map::new());
+    }
+
+    /// An identity provider is gone, and its mappings with it.
+    pub(crate) fn mappings_without_idp(&mut self, id: &str) {
+        let Some(at) = self.mappings.providers.iter().position(|known| known == id) else { return };
+        let provider = End::Provider(at);
+        self.mappings.all.retain(|_, mapping| mapping.source != provider && mapping.target != provider);
+    }
+
     fn end_id(&self, end: End) -> String {
         match end {
+            End::Provider(at) => self.mappings.providers.get(at).cloned().unwrap_or_default(),
             End::App(n) => self.app_id(n),
             End::Type(n) => self.ids.text("oty", u64::from(n)),
         }
@@ -190,6 +216,13 @@ impl Core {
     fn end_value(&self, end: End, base: &str) -> Value {
         let id = self.end_id(end);
         match end {
+            End::Provider(_) => json!({
+                "id": id, "name": "idp", "type": "appuser",
+                "_links": {
+                    "self": {"href": format!("{base}/api/v1/idps/{id}")},
+                    "schema": {"href": format!("{base}/api/v1/meta/schemas/apps/{id}/default")},
+                },
+            }),
             End::App(n) => json!({
                 "id": id, "name": self.apps.get(n).map(|app| app.name.clone()), "type": "appuser",
                 "_links": {

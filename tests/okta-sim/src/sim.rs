@@ -21,7 +21,6 @@ use crate::{
     log::Actor,
     org::Mail,
     requests::LoggedRequest,
-    router::Config,
     scopes,
     server::Server,
     tokens::{Authority, Client, Proof},
@@ -207,7 +206,7 @@ impl Builder {
         let tls = self.tls.as_ref().map(|(cert, key)| server_config(cert, key)).transpose()?;
         let secure = tls.is_some();
         let clock = self.frozen_at.map_or_else(OrgClock::default, OrgClock::frozen);
-        let mut core = generate(self.users, self.seed, clock);
+        let (mut core, config) = generate(self.users, self.seed, clock);
         core.log.delay_ms = ms(self.log_delay);
         core.search_delay_ms = ms(self.search_delay);
         core.membership_delay_ms = ms(self.membership_delay);
@@ -220,7 +219,7 @@ impl Builder {
         let org_id = core.org_id_text();
         let exchange = Arc::new(Mutex::new(Exchange {
             core,
-            config: Config,
+            config,
             authority,
             limits,
             faults: Faults::default(),
