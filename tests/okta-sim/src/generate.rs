@@ -154,7 +154,7 @@ fn groups(core: &mut Core, people: &People) {
     let count = group_count(people.members.len());
     let departments = DEPARTMENTS.len().min(people.members.len() / 40);
     // Zipf-like sizes; together with the departments about eight memberships a user.
-    let total = people.members.len() as u64 * 7;
+    let total = people.members.len() as u64 * 9;
     let rest: u64 = (1..=u64::from(count)).map(|rank| 1_000_000 / (rank + 9)).sum();
     for n in 0..count {
         let mut stream = Stream::new(core.seed, 0x67_0000_0000 + u64::from(n));
@@ -277,11 +277,13 @@ fn apps(core: &mut Core, people: &People) {
         let product = PRODUCTS.get(n as usize % PRODUCTS.len()).copied().unwrap_or_default();
         let label = format!("{product} {}", n + 1);
         let number = add_generated(core, n, &label);
-        // Two or more groups, the first apps the largest ones; and one user in ten one by one.
+        // Two or more groups; and, over all apps together, nine users in ten one by one.
         let wanted = 2 + index(stream.next(), 5);
         let created = core.apps.get(number).map_or(GENERATED_FROM_MS, |app| app.created);
         for priority in 0..wanted {
-            let group = 2 + u32::try_from(below(stream.next(), u64::from(groups - 2))).unwrap_or(0);
+            // The lower of two: low numbers are large groups.
+            let choice = stream.next().min(stream.next()) >> 32;
+            let group = 2 + u32::try_from((choice * u64::from(groups - 2)) >> 32).unwrap_or(0);
             let link = AppGroup { priority: priority as u64, profile: Map::new(), last_updated: created, since: created };
             if let Some(app) = core.apps.get_mut(number) {
                 app.groups.entry(group).or_insert(link);
