@@ -235,7 +235,12 @@ impl Checker {
             .map(|(key, value)| (key.into_owned(), value.into_owned()))
             .collect();
         let body = logged.body.as_ref();
-        self.check_request(Sent { method: &logged.method, path: &logged.path, query: &query, body })
+        self.check_request(Sent {
+            method: &logged.method,
+            path: &logged.path,
+            query: &query,
+            body,
+        })
     }
 
     fn schemas(&self) -> Schemas<'_> {

@@ -55,9 +55,21 @@ const EXCEPTIONS: &[Exception] = &[
         "settings.signOn.requestCompressed",
         "as at creation",
     ),
-    ("GET /api/v1/apps", "response.body.name", "built-in apps have keys of their own, whatever their sign-on mode"),
-    ("GET /api/v1/apps", "response.body[].name", "built-in apps have keys of their own, whatever their sign-on mode"),
-    ("", "response.body.definitions*.unique", "the document's own text has UNIQUE_VALIDATED and other words"),
+    (
+        "GET /api/v1/apps",
+        "response.body.name",
+        "built-in apps have keys of their own, whatever their sign-on mode",
+    ),
+    (
+        "GET /api/v1/apps",
+        "response.body[].name",
+        "built-in apps have keys of their own, whatever their sign-on mode",
+    ),
+    (
+        "",
+        "response.body.definitions*.unique",
+        "the document's own text has UNIQUE_VALIDATED and other words",
+    ),
 ];
 
 /// Whether a difference at `place` is the document's fault.
@@ -78,7 +90,9 @@ pub(super) fn covers(operation: &str, place: &str) -> bool {
 fn contains(place: &str, parts: &str) -> bool {
     let mut rest = Some(place);
     for part in parts.split('*') {
-        rest = rest.and_then(|rest| rest.split_once(part)).map(|(_, after)| after);
+        rest = rest
+            .and_then(|rest| rest.split_once(part))
+            .map(|(_, after)| after);
     }
     rest.is_some()
 }
@@ -98,7 +112,13 @@ mod tests {
             "response.body[12].actions.idp.providers[3].id"
         ));
         assert!(!covers("GET /api/v1/zones", "request.query.after"));
-        assert!(covers("GET /x", "response.body.definitions.custom.properties.a.unique"));
-        assert!(!covers("GET /x", "request.body.definitions.custom.properties.a.unique"));
+        assert!(covers(
+            "GET /x",
+            "response.body.definitions.custom.properties.a.unique"
+        ));
+        assert!(!covers(
+            "GET /x",
+            "request.body.definitions.custom.properties.a.unique"
+        ));
     }
 }

@@ -32,20 +32,46 @@ impl<'a> Checked<'a> {
     }
 
     /// Makes a call; a refusal is a breach too. Follows the first next link of a list.
-    pub(crate) fn call(&mut self, method: Method, target: &str, body: Option<Value>) -> Option<Value> {
-        let (answer, next) = self.call_once(method, target, body);
-        if let Some(next) = next {
-            self.call_once(Method::GET, &next, None);
-        }
-        answer
-    }
-
-    fn call_once(
+    pub(crate) fn call(
         &mut self,
         method: Method,
         target: &str,
         body: Option<Value>,
-    ) -> (Option<Value>, Option<String>) {
+    ) -> Option<Value> {
+        let (status, answer, next) = self.call_once(&method, target, body);
+        if status >= 400 {
+            self.breaches
+                .insert(format!("{method} {target}: refused: {status} {answer:?}"));
+        }
+        if let Some(next) = next {
+            self.call_once(&Method::GET, &next, None);
+        }
+        answer
+    }
+
+    /// Makes a call that must be refused with this status.
+    pub(crate) fn refused(
+        &mut self,
+        method: Method,
+        target: &str,
+        body: Option<Value>,
+        wanted: u16,
+    ) {
+        let (status, answer, _) = self.call_once(&method, target, body);
+        if status != wanted {
+            self.breaches.insert(format!(
+                "{method} {target}: {status}, not {wanted}: {answer:?}"
+            ));
+        }
+    }
+
+    /// The status, the body, and the path and query of the next page.
+    fn call_once(
+        &mut self,
+        method: &Method,
+        target: &str,
+        body: Option<Value>,
+    ) -> (u16, Option<Value>, Option<String>) {
         let (path, query) = target.split_once('?').unwrap_or((target, ""));
         let query: Vec<(String, String)> = url::form_urlencoded::parse(query.as_bytes())
             .map(|(key, value)| (key.into_owned(), value.into_owned()))
@@ -56,29 +82,41 @@ impl<'a> Checked<'a> {
             .header("Authorization", format!("SSWS {}", self.sim.api_token()));
         if let Some(body) = &body {
             request = request.json(body);
-        } else if method != Method::GET {
+        } else if *method != Method::GET {
             request = request.header(CONTENT_LENGTH, 0).body("");
         }
         let response = request.send().unwrap();
         let status = response.status().as_u16();
         let next = next_of(&response);
         let text = response.text().unwrap();
-        let answer: Option<Value> = (!text.is_empty()).then(|| serde_json::from_str(&text).unwrap());
-        if status >= 400 {
-            self.breaches.insert(format!("{method} {target}: refused: {status} {text}"));
-        }
-        let sent = Sent { method: method.as_str(), path, query: &query, body: body.as_ref() };
-        let asked = self.checker.check_request(sent);
+        let answer: Option<Value> =
+            (!text.is_empty()).then(|| serde_json::from_str(&text).unwrap());
+        let sent = Sent {
+            method: method.as_str(),
+            path,
+            query: &query,
+            body: body.as_ref(),
+        };
+        // What is refused may well be wrong.
+        let asked = if status < 400 {
+            self.checker.check_request(sent)
+        } else {
+            Vec::new()
+        };
         let answered = self.checker.check_response(sent, status, answer.as_ref());
-        self.breaches.extend(asked.iter().chain(&answered).map(ToString::to_string));
-        self.operations.extend(self.checker.operation(method.as_str(), path));
-        (answer, next)
+        self.breaches
+            .extend(asked.iter().chain(&answered).map(ToString::to_string));
+        self.operations
+            .extend(self.checker.operation(method.as_str(), path));
+        (status, answer, next)
     }
 
     /// The items of a list's first page.
     pub(crate) fn list(&mut self, target: &str) -> Vec<Value> {
         let body = self.call(Method::GET, target, None).unwrap();
-        let items = body.as_array().or_else(|| body.get("roles").and_then(Value::as_array));
+        let items = body
+            .as_array()
+            .or_else(|| body.get("roles").and_then(Value::as_array));
         items.cloned().unwrap_or_default()
     }
 
@@ -86,8 +124,11 @@ impl<'a> Checked<'a> {
     pub(crate) fn read(&mut self, target: &str) -> Vec<String> {
         let path = target.split('?').next().unwrap().to_owned();
         let items = self.list(target);
-        let paths: Vec<String> =
-            items.iter().take(ITEMS_READ_MAX).map(|item| format!("{path}/{}", id(item))).collect();
+        let paths: Vec<String> = items
+            .iter()
+            .take(ITEMS_READ_MAX)
+            .map(|item| format!("{path}/{}", id(item)))
+            .collect();
         for path in &paths {
             self.call(Method::GET, path, None);
         }
@@ -101,7 +142,13 @@ impl<'a> Checked<'a> {
     }
 
     /// Replaces, switches and deletes what was made.
-    pub(crate) fn live_and_die(&mut self, path: &str, replacement: &Value, steps: &[&str], delete: bool) {
+    pub(crate) fn live_and_die(
+        &mut self,
+        path: &str,
+        replacement: &Value,
+        steps: &[&str],
+        delete: bool,
+    ) {
         self.call(Method::PUT, path, Some(replacement.clone()));
         for step in steps {
             self.call(Method::POST, &format!("{path}/lifecycle/{step}"), None);

@@ -271,4 +271,3 @@ fn provider() -> Value {
         },
     })
 }
-

@@ -26,7 +26,11 @@ impl Checked<'_> {
         self.read("/api/v1/meta/types/user");
         let user_type = json!({"name": "robot", "displayName": "Robot", "description": "d"});
         let path = self.make("/api/v1/meta/types/user", &user_type);
-        self.call(Method::POST, &path, Some(json!({"displayName": "Robots", "description": "e"})));
+        self.call(
+            Method::POST,
+            &path,
+            Some(json!({"displayName": "Robots", "description": "e"})),
+        );
         self.live_and_die(&path, &user_type, &[], true);
 
         let custom = json!({"definitions": {"custom": {"properties": {
@@ -52,7 +56,10 @@ impl Checked<'_> {
         self.call(Method::GET, &format!("{list}/buddy"), None);
         self.call(Method::DELETE, &format!("{list}/buddy"), None);
 
-        let mapping = self.read("/api/v1/mappings?limit=5").pop().unwrap_or_default();
+        let mapping = self
+            .read("/api/v1/mappings?limit=5")
+            .pop()
+            .unwrap_or_default();
         let patch = json!({"properties": {"nickName": {"expression": "user.firstName", "pushStatus": "PUSH"}}});
         self.call(Method::POST, &mapping, Some(patch));
     }
@@ -72,7 +79,11 @@ impl Checked<'_> {
             "lastName": "Doe",
         });
         let path = self.make("/api/v1/users?activate=false", &json!({"profile": profile}));
-        self.call(Method::POST, &path, Some(json!({"profile": {"title": "Engineer"}})));
+        self.call(
+            Method::POST,
+            &path,
+            Some(json!({"profile": {"title": "Engineer"}})),
+        );
         self.call(Method::PUT, &path, Some(json!({"profile": profile})));
         self.call(Method::GET, &format!("{path}/groups"), None);
         for step in [
@@ -84,7 +95,8 @@ impl Checked<'_> {
         }
         self.call(Method::DELETE, &path, None);
 
-        let with_password = json!({"profile": profile, "credentials": {"password": {"value": "Str0ng-enough!"}}});
+        let with_password =
+            json!({"profile": profile, "credentials": {"password": {"value": "Str0ng-enough!"}}});
         let path = self.make("/api/v1/users?activate=true", &with_password);
         for step in [
             "suspend",
@@ -98,7 +110,11 @@ impl Checked<'_> {
         self.call(Method::DELETE, &path, None);
         self.call(Method::DELETE, &path, None);
         let locked = self.user_who_is("LOCKED_OUT");
-        self.call(Method::POST, &format!("/api/v1/users/{locked}/lifecycle/unlock"), None);
+        self.call(
+            Method::POST,
+            &format!("/api/v1/users/{locked}/lifecycle/unlock"),
+            None,
+        );
     }
 
     fn groups(&mut self) {
@@ -152,10 +168,22 @@ impl Checked<'_> {
             let path = self.make("/api/v1/apps?activate=true", &app);
             self.call(Method::PUT, &format!("{path}/policies/{access}"), None);
             self.call(Method::GET, &path, None);
-            self.call(Method::PUT, &format!("{path}/groups/{group}"), Some(json!({"priority": 0})));
+            self.call(
+                Method::PUT,
+                &format!("{path}/groups/{group}"),
+                Some(json!({"priority": 0})),
+            );
             let assigned = format!("{path}/users/{user}");
-            self.call(Method::POST, &format!("{path}/users"), Some(json!({"id": user, "scope": "USER"})));
-            self.call(Method::POST, &assigned, Some(json!({"credentials": {"userName": "robin"}})));
+            self.call(
+                Method::POST,
+                &format!("{path}/users"),
+                Some(json!({"id": user, "scope": "USER"})),
+            );
+            self.call(
+                Method::POST,
+                &assigned,
+                Some(json!({"credentials": {"userName": "robin"}})),
+            );
             self.call(Method::DELETE, &format!("{path}/groups/{group}"), None);
             self.call(Method::DELETE, &format!("{assigned}?sendEmail=false"), None);
             self.live_and_die(&path, &app, &["deactivate", "activate", "deactivate"], true);
@@ -170,7 +198,8 @@ impl Checked<'_> {
 
     fn log(&mut self) {
         self.call(Method::GET, "/api/v1/logs?limit=1000", None);
-        let bounded = "/api/v1/logs?since=2020-01-01T00:00:00.000Z&until=2100-01-01T00:00:00.000Z&limit=50";
+        let bounded =
+            "/api/v1/logs?since=2020-01-01T00:00:00.000Z&until=2100-01-01T00:00:00.000Z&limit=50";
         self.call(Method::GET, bounded, None);
     }
 }
