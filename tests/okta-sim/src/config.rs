@@ -8,21 +8,28 @@
 //! nothing here changes: conditions keep the dangling id, as they do at Okta. So the org needs to tell the store of
 //! no deletion; what *it* must know of changes here, it takes from [`ConfigStore::take_changes`].
 
+mod authenticators;
+mod behaviors;
 mod calls;
 mod check;
 mod cursor;
 mod filter;
+mod hooks;
 mod json;
 mod links;
+mod lists;
 mod page;
 mod policies;
 mod priority;
+mod providers;
 mod roles;
 mod route;
 mod seed;
+mod servers;
 mod shelf;
 mod special;
 mod table;
+mod zones;
 
 #[cfg(test)]
 mod tests;
