@@ -230,10 +230,11 @@ pub(crate) fn create(core: &mut Core, request: &Request) -> Outcome {
         core.app_event("application.lifecycle.activate", n);
     }
     let mut shown = single(core, request, n)?;
-    if let (Some(secret), Some(client)) = (secret, shown.pointer_mut("/credentials/oauthClient")) {
-        if let Some(client) = client.as_object_mut() {
-            client.insert("client_secret".to_owned(), Value::String(secret));
-        }
+    if let Some(secret) = secret
+        && let Some(client) = shown.pointer_mut("/credentials/oauthClient")
+        && let Some(client) = client.as_object_mut()
+    {
+        client.insert("client_secret".to_owned(), Value::String(secret));
     }
     Ok(Response::json(200, &shown))
 }

@@ -197,7 +197,6 @@ fn link(request: &Request, after: Option<&str>, limit: usize, dropped: &[&str]) 
 }
 
 #[cfg(test)]
-#[expect(clippy::unwrap_used, reason = "tests")]
 mod tests {
     use super::Cursors;
 

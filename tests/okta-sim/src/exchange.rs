@@ -309,6 +309,12 @@ impl Exchange {
     }
 
     fn token(&mut self, arrival: &Arrival) -> Departure {
+        let now = self.core.clock.now();
+        let bucket = bucket("POST", &["oauth2", "v1", "token"]);
+        let standing = self.limits.count("token endpoint", bucket, now);
+        if let Some(standing) = standing.filter(|standing| standing.exceeded) {
+            return self.limited(standing);
+        }
         let url = format!("{}{}", arrival.base_url, arrival.path);
         let outcome = self.authority.token(&TokenRequest {
             authorization: arrival.authorization.as_deref(),
@@ -317,13 +323,17 @@ impl Exchange {
             body: &arrival.body,
             url: &url,
             dpop: arrival.dpop,
-            now: self.core.clock.now(),
+            now,
         });
         let (status, body) = match outcome {
             Ok(body) => (200, body),
             Err(error) => (error.status, error.body()),
         };
-        self.dressed(Response::json(status, &body), arrival)
+        let mut departure = self.dressed(Response::json(status, &body), arrival);
+        if let Some(standing) = standing {
+            push_standing(&mut departure, standing);
+        }
+        departure
     }
 
     fn organization(&self, base: &str) -> Value {

@@ -77,7 +77,6 @@ impl ArrayWriter {
 }
 
 #[cfg(test)]
-#[expect(clippy::unwrap_used, reason = "tests")]
 mod tests {
     use super::{push_number, push_string};
 

@@ -150,7 +150,6 @@ pub(crate) fn bucket(method: &str, path: &[&str]) -> Bucket {
 }
 
 #[cfg(test)]
-#[expect(clippy::unwrap_used, reason = "tests")]
 mod tests {
     use super::{Limits, RateLimits, bucket};
 

@@ -264,7 +264,12 @@ pub(crate) fn route(core: &mut Core, request: &Request, path: &[&str]) -> Outcom
                     ));
                 }
                 let now = core.clock.second();
+                let oidc = core
+                    .apps
+                    .get(n)
+                    .is_some_and(|app| app.sign_on_mode() == "OPENID_CONNECT");
                 if let Some(schema) = core.schemas.apps.get_mut(&n) {
+                    open_app_base(schema, request, oidc);
                     update(schema, request, now, true)?;
                 }
                 let subject = core.app_target(n);
@@ -369,6 +374,31 @@ fn update(
     schema.custom = custom;
     schema.last_updated = now;
     Ok(())
+}
+
+/// Lets a request change those of an app's base attributes that it names.
+fn open_app_base(schema: &mut Schema, request: &Request, oidc: bool) {
+    let named = request
+        .body
+        .as_ref()
+        .and_then(|body| body.pointer("/definitions/base/properties"));
+    for name in named
+        .and_then(Value::as_object)
+        .into_iter()
+        .flat_map(Map::keys)
+    {
+        if oidc && OIDC_BASE.contains(&name.as_str()) {
+            schema
+                .base
+                .entry(name)
+                .or_insert_with(|| app_property(name));
+        }
+    }
+}
+
+/// A base attribute of an OIDC app's users.
+fn app_property(name: &str) -> Value {
+    json!({"title": name, "type": "string", "scope": "SELF"})
 }
 
 fn property(title: &str, kind: &str, extra: Value) -> Value {
@@ -597,12 +627,11 @@ impl Core {
         let mut required = vec!["userName".to_owned()];
         if app.sign_on_mode() == "OPENID_CONNECT" {
             for name in OIDC_BASE {
-                whole.base.insert(
-                    (*name).to_owned(),
-                    json!({"title": name, "type": "string", "scope": "SELF"}),
-                );
+                whole.base.insert((*name).to_owned(), app_property(name));
             }
-            required.push("name".to_owned());
+            if own.get("name").and_then(|name| name.get("required")) != Some(&Value::Bool(false)) {
+                required.push("name".to_owned());
+            }
         }
         whole.base.extend(own);
         whole.base_required = required;

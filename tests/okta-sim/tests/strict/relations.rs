@@ -451,3 +451,28 @@ fn reads_that_are_not_content_do_not_move_last_updated() {
     assert_eq!(read()["lastMembershipUpdated"], "2027-01-15T08:01:00.000Z");
     assert_eq!(read()["lastUpdated"], "2027-01-15T08:00:00.000Z");
 }
+
+#[test]
+fn an_apps_schema_takes_custom_attributes_and_changes_of_its_own_base() {
+    let sim = OktaSim::with_users(60);
+    let apps = sim.dump("app");
+    let of = |name: &str| apps.iter().find(|(_, app)| app["name"] == name).unwrap().0;
+    let path = format!("/api/v1/meta/schemas/apps/{}/default", of("oidc_client"));
+    let change = json!({"definitions": {
+        "base": {"properties": {"name": {"required": false, "title": "Name", "type": "string"}}},
+        "custom": {"properties": {"shoeSize": {"title": "Shoe size", "type": "integer"}}},
+    }});
+    let changed = call(&sim, "POST", &path, Some(&change));
+    assert_eq!(changed.status, 200, "{}", changed.body);
+    assert_eq!(
+        changed.body["definitions"]["base"]["required"],
+        json!(["userName"])
+    );
+    assert_eq!(
+        changed.body["definitions"]["custom"]["properties"]["shoeSize"]["type"],
+        "integer"
+    );
+    assert_eq!(get(&sim, &path).body, changed.body);
+    let system = format!("/api/v1/meta/schemas/apps/{}/default", of("saasure"));
+    assert_eq!(get(&sim, &system).status, 404);
+}

@@ -117,7 +117,7 @@ fn a_client_that_must_prove_possession_is_told_so() {
         .start()
         .unwrap();
     let url = format!("{}/oauth2/v1/token", sim.url());
-    let answer = assertion(&sim, &url, 300, &sim.service_key_id().to_owned(), "a");
+    let answer = assertion(&sim, &url, 300, sim.service_key_id(), "a");
     assert_eq!(
         (answer.status, answer.body["error"].as_str()),
         (400, Some("invalid_dpop_proof"))
@@ -217,7 +217,7 @@ fn a_service_app_without_a_role_gets_tokens_and_no_answers() {
         .start()
         .unwrap();
     let url = format!("{}/oauth2/v1/token", sim.url());
-    let token = assertion(&sim, &url, 300, &sim.service_key_id().to_owned(), "a");
+    let token = assertion(&sim, &url, 300, sim.service_key_id(), "a");
     let bearer = format!("Bearer {}", token.body["access_token"].as_str().unwrap());
     let refused = send(&sim, &bearer, "GET", "/api/v1/users", None).unwrap();
     assert_eq!((refused.status, refused.code()), (403, "E0000006"));
