@@ -28,6 +28,18 @@ fn behaviors_page_at_ten_by_name() {
 }
 
 #[test]
+fn zones_page_at_twenty_unless_a_limit_says_otherwise() {
+    let mut sim = Sim::with_users(100_000);
+    let (zones, sizes) = sim.pages("/api/v1/zones");
+    assert_eq!(
+        (zones.len(), sizes.as_slice()),
+        (58, [20, 20, 18].as_slice())
+    );
+    assert_eq!(sim.pages("/api/v1/zones?limit=200").1, [58]);
+    assert_eq!(sim.pages("/api/v1/zones?limit=-1").1, sizes);
+}
+
+#[test]
 fn servers_and_providers_end_with_an_empty_page() {
     let mut sim = Sim::new();
     let (items, sizes) = sim.pages("/api/v1/authorizationServers?limit=200");
