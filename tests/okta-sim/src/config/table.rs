@@ -54,6 +54,21 @@ pub(crate) enum Paging {
     },
 }
 
+impl Paging {
+    /// How many requests it takes to list so many objects at the largest page size.
+    pub(crate) fn pages(self, objects: usize) -> usize {
+        let by = |size: usize| objects.div_ceil(size).max(1);
+        match self {
+            Self::Whole => 1,
+            Self::Cursor {
+                max, eager_next, ..
+            } => by(max) + usize::from(eager_next && objects > 0),
+            Self::Name { max, .. } => by(max),
+            Self::Wrapped { size, .. } => by(size),
+        }
+    }
+}
+
 /// What `lifecycle/activate` and `lifecycle/deactivate` answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Lifecycle {
