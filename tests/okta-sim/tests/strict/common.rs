@@ -20,15 +20,25 @@ impl Answer {
 
     /// Path and query of the next page.
     pub(crate) fn next(&self) -> Option<String> {
-        let link = self.links.iter().find(|link| link.contains("rel=\"next\""))?;
+        let link = self
+            .links
+            .iter()
+            .find(|link| link.contains("rel=\"next\""))?;
         let url = link.strip_prefix('<')?.split('>').next()?;
         let parsed = url::Url::parse(url).ok()?;
-        Some(format!("{}?{}", parsed.path(), parsed.query().unwrap_or_default()))
+        Some(format!(
+            "{}?{}",
+            parsed.path(),
+            parsed.query().unwrap_or_default()
+        ))
     }
 
     pub(crate) fn ids(&self) -> Vec<String> {
         let items = self.body.as_array().unwrap();
-        items.iter().map(|item| item["id"].as_str().unwrap().to_owned()).collect()
+        items
+            .iter()
+            .map(|item| item["id"].as_str().unwrap().to_owned())
+            .collect()
     }
 }
 
@@ -40,14 +50,20 @@ pub(crate) fn send(
     path: &str,
     body: Option<&Value>,
 ) -> Result<Answer, reqwest::Error> {
-    let client = reqwest::blocking::Client::builder().no_proxy().pool_max_idle_per_host(0).build()?;
+    let client = reqwest::blocking::Client::builder()
+        .no_proxy()
+        .pool_max_idle_per_host(0)
+        .build()?;
+    let needs_length = matches!(method, "POST" | "PUT");
     let method = method.parse().unwrap();
     let mut request = client.request(method, format!("{}{path}", sim.url()));
     if !authorization.is_empty() {
         request = request.header("authorization", authorization);
     }
-    if let Some(body) = body {
-        request = request.json(body);
+    match body {
+        Some(body) => request = request.json(body),
+        None if needs_length => request = request.header("content-length", "0"),
+        None => {}
     }
     read(request)
 }
@@ -67,12 +83,24 @@ fn read(request: reqwest::blocking::RequestBuilder) -> Result<Answer, reqwest::E
         .map(|(name, value)| (name.to_string(), value.to_str().unwrap().to_owned()))
         .collect();
     let text = response.text()?;
-    Ok(Answer { status, headers, links, body: serde_json::from_str(&text).unwrap_or_default() })
+    Ok(Answer {
+        status,
+        headers,
+        links,
+        body: serde_json::from_str(&text).unwrap_or_default(),
+    })
 }
 
 /// With the API token.
 pub(crate) fn call(sim: &OktaSim, method: &str, path: &str, body: Option<&Value>) -> Answer {
-    send(sim, &format!("SSWS {}", sim.api_token()), method, path, body).unwrap()
+    send(
+        sim,
+        &format!("SSWS {}", sim.api_token()),
+        method,
+        path,
+        body,
+    )
+    .unwrap()
 }
 
 /// `GET` with the API token.
@@ -82,7 +110,10 @@ pub(crate) fn get(sim: &OktaSim, path: &str) -> Answer {
 
 /// Asks the token endpoint with the client secret.
 pub(crate) fn ask_token(sim: &OktaSim, secret: &str, scope: &str) -> Answer {
-    let client = reqwest::blocking::Client::builder().no_proxy().build().unwrap();
+    let client = reqwest::blocking::Client::builder()
+        .no_proxy()
+        .build()
+        .unwrap();
     let form = [("grant_type", "client_credentials"), ("scope", scope)];
     let request = client
         .post(format!("{}/oauth2/v1/token", sim.url()))
@@ -93,8 +124,16 @@ pub(crate) fn ask_token(sim: &OktaSim, secret: &str, scope: &str) -> Answer {
 
 /// Asks the token endpoint with a form and no header.
 pub(crate) fn ask_token_with(sim: &OktaSim, form: &[(&str, &str)]) -> Answer {
-    let client = reqwest::blocking::Client::builder().no_proxy().build().unwrap();
-    read(client.post(format!("{}/oauth2/v1/token", sim.url())).form(form)).unwrap()
+    let client = reqwest::blocking::Client::builder()
+        .no_proxy()
+        .build()
+        .unwrap();
+    read(
+        client
+            .post(format!("{}/oauth2/v1/token", sim.url()))
+            .form(form),
+    )
+    .unwrap()
 }
 
 /// All ids of a list, page by page.

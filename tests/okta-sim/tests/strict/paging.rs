@@ -9,25 +9,42 @@ use crate::common::{get, list_all};
 fn the_plain_user_list_leaves_deprovisioned_users_out_and_the_filter_finds_them() {
     let sim = OktaSim::with_users(250);
     let plain = list_all(&sim, "/api/v1/users?limit=200");
-    let gone = list_all(&sim, "/api/v1/users?filter=status%20eq%20%22DEPROVISIONED%22");
+    let gone = list_all(
+        &sim,
+        "/api/v1/users?filter=status%20eq%20%22DEPROVISIONED%22",
+    );
     let all: BTreeSet<String> = plain.iter().chain(&gone).cloned().collect();
     assert!(!gone.is_empty());
     assert_eq!(plain.len() + gone.len(), all.len());
     assert_eq!(all, sim.ids("user").into_iter().collect());
-    let statuses: BTreeSet<String> =
-        sim.dump("user").values().map(|user| user["status"].as_str().unwrap().to_owned()).collect();
+    let statuses: BTreeSet<String> = sim
+        .dump("user")
+        .values()
+        .map(|user| user["status"].as_str().unwrap().to_owned())
+        .collect();
     assert_eq!(statuses.len(), 8, "{statuses:?}");
 }
 
 #[test]
 fn limits_out_of_bounds_and_strange_cursors_are_refused() {
     let sim = OktaSim::with_users(250);
-    for path in ["users?limit=201", "users?limit=x", "apps?limit=201", "groups/rules?limit=0"] {
+    for path in [
+        "users?limit=201",
+        "users?limit=x",
+        "apps?limit=201",
+        "groups/rules?limit=0",
+    ] {
         let answer = get(&sim, &format!("/api/v1/{path}"));
         assert_eq!((answer.status, answer.code()), (400, "E0000001"), "{path}");
     }
     let next = get(&sim, "/api/v1/users?limit=100").next().unwrap();
-    let cursor = next.split("after=").nth(1).unwrap().split('&').next().unwrap();
+    let cursor = next
+        .split("after=")
+        .nth(1)
+        .unwrap()
+        .split('&')
+        .next()
+        .unwrap();
     let elsewhere = get(&sim, &format!("/api/v1/groups?after={cursor}"));
     assert_eq!((elsewhere.status, elsewhere.code()), (400, "E0000031"));
     let apps = get(&sim, "/api/v1/apps?after=0oa1");
@@ -46,7 +63,10 @@ fn links_of_mappings_lose_their_filters_and_a_full_last_page_is_followed_by_an_e
     let page = get(&sim, &format!("/api/v1/mappings?limit=1&sourceId={source}"));
     assert!(!page.next().unwrap().contains("sourceId"));
     assert!(page.body[0].get("properties").is_none());
-    let last = get(&sim, &format!("/api/v1/mappings?limit={}", all.len().min(200)));
+    let last = get(
+        &sim,
+        &format!("/api/v1/mappings?limit={}", all.len().min(200)),
+    );
     let after = get(&sim, &last.next().unwrap());
     assert_eq!(after.body, Value::Array(Vec::new()));
 }
@@ -59,7 +79,15 @@ fn the_same_users_and_seed_make_the_same_org_and_two_users_suffice() {
     };
     let (one, two) = (OktaSim::with_users(60), OktaSim::with_users(60));
     let other = OktaSim::builder().users(60).seed(2).start().unwrap();
-    for kind in ["user", "group", "app", "app_user", "group_rule", "profile_mapping", "policy_access"] {
+    for kind in [
+        "user",
+        "group",
+        "app",
+        "app_user",
+        "group_rule",
+        "profile_mapping",
+        "policy_access",
+    ] {
         assert!(!one.ids(kind).is_empty(), "{kind}");
         assert_eq!(strip(&one, kind), strip(&two, kind), "{kind}");
         assert_ne!(strip(&one, kind), strip(&other, kind), "{kind}");
@@ -72,9 +100,17 @@ fn the_same_users_and_seed_make_the_same_org_and_two_users_suffice() {
 #[test]
 fn lists_show_the_same_objects_as_single_reads() {
     let sim = OktaSim::with_users(60);
-    for (kind, path) in [("group", "groups"), ("app", "apps"), ("group_rule", "groups/rules")] {
+    for (kind, path) in [
+        ("group", "groups"),
+        ("app", "apps"),
+        ("group_rule", "groups/rules"),
+    ] {
         for (id, object) in sim.dump(kind).iter().take(5) {
-            assert_eq!(&get(&sim, &format!("/api/v1/{path}/{id}")).body, object, "{kind}");
+            assert_eq!(
+                &get(&sim, &format!("/api/v1/{path}/{id}")).body,
+                object,
+                "{kind}"
+            );
         }
     }
     let member = sim.ids("app_user").remove(0);
@@ -88,7 +124,10 @@ fn lists_show_the_same_objects_as_single_reads() {
 #[test]
 fn search_and_filter_read_what_they_may() {
     let sim = OktaSim::with_users(250);
-    let found = list_all(&sim, "/api/v1/users?search=profile.department%20eq%20%22Sales%22%20and%20status%20eq%20%22ACTIVE%22");
+    let found = list_all(
+        &sim,
+        "/api/v1/users?search=profile.department%20eq%20%22Sales%22%20and%20status%20eq%20%22ACTIVE%22",
+    );
     let users = sim.dump("user");
     let expected = users
         .values()
@@ -100,7 +139,10 @@ fn search_and_filter_read_what_they_may() {
         ("filter=profile.department%20eq%20%22Sales%22", "E0000053"),
         ("filter=status%20gt%20%22A%22", "E0000053"),
         ("search=status%20ne%20%22A%22", "E0000031"),
-        ("search=status%20pr&filter=status%20eq%20%22ACTIVE%22", "E0000033"),
+        (
+            "search=status%20pr&filter=status%20eq%20%22ACTIVE%22",
+            "E0000033",
+        ),
     ] {
         let answer = get(&sim, &format!("/api/v1/users?{query}"));
         assert_eq!((answer.status, answer.code()), (400, code), "{query}");
