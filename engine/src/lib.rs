@@ -8,12 +8,16 @@
 //! | [`clock`], [`monitor`] | The seams for time, and for progress, counts and cancelling |
 //! | [`catalogue`] | The table of Okta object types, as data |
 //! | [`object`] | One Okta object or relation, in canonical form |
+pub mod blobs;
 pub mod canonical;
 pub mod catalogue;
 pub mod clock;
+pub mod chunk;
+pub mod codec;
 pub mod durable;
 pub mod id;
 pub mod keys;
 pub mod monitor;
 pub mod object;
+pub mod pack;
 pub mod store;
