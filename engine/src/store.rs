@@ -41,6 +41,10 @@ mod reindex;
 mod types;
 mod writer;
 
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "tests")]
+mod tests;
+
 pub use domain::DomainStore;
 pub use reader::SnapshotReader;
 pub use reindex::{ReindexReport, StoreProblem};
