@@ -23,3 +23,5 @@ pub mod object;
 pub mod pack;
 pub mod record;
 pub mod store;
+pub mod check;
+pub mod retention;

@@ -34,6 +34,7 @@ use crate::object::Coverage;
 use crate::pack::PackError;
 use crate::record::RecordError;
 
+mod audit;
 mod domain;
 mod names;
 mod reader;
@@ -46,7 +47,7 @@ mod writer;
 mod tests;
 
 pub use domain::DomainStore;
-pub use reader::SnapshotReader;
+pub use reader::{SeeId, SeeStored, SnapshotReader};
 pub use reindex::{ReindexReport, StoreProblem};
 pub use types::{
     Change, ChangeKind, Comparison, DomainStats, Loss, SnapshotInfo, StoreStats, Stored, VersionInfo,
