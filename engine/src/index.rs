@@ -11,6 +11,9 @@
 //! Measured at 100,000 users (100 k users, 800 k memberships, 600 k app users): see [`store`](crate::store).
 
 use std::collections::BTreeMap;
+use std::fs::{self, OpenOptions};
+use std::io;
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -44,6 +47,14 @@ pub enum IndexError {
     /// SQLite failed.
     #[error("the index failed")]
     Sqlite(#[source] rusqlite::Error),
+    /// The file could not be made, renamed or removed.
+    #[error("could not {what} the index's file")]
+    File {
+        /// What was tried.
+        what: &'static str,
+        /// Why it failed.
+        source: io::Error,
+    },
     /// A row cannot be what it is.
     #[error("the index holds {what}")]
     Broken {
@@ -59,6 +70,7 @@ impl IndexError {
         match self {
             Self::Newer { .. } => Some("Use the newer program that wrote it, or delete `index.db`: it is rebuilt from the store.".to_owned()),
             Self::NoSpace => Some("Free some space on the disk that holds the index, then run it again.".to_owned()),
+            Self::File { .. } => Some("Check the data directory and its permissions.".to_owned()),
             Self::Sqlite(_) | Self::Broken { .. } => Some("Run `orgkeepctl store reindex`: the index is rebuilt from the store.".to_owned()),
         }
     }
@@ -232,6 +244,7 @@ pub(crate) struct AppliedType {
 
 impl Index {
     pub(crate) fn open(path: &Path) -> Result<Self> {
+        create_private(path)?;
         let write = Connection::open(path)?;
         write.pragma_update(None, "journal_mode", "WAL")?;
         migrate(&write)?;
@@ -270,22 +283,22 @@ impl Index {
         write.pragma_update(None, "wal_checkpoint", "TRUNCATE").ok();
         drop(std::mem::replace(&mut *write, closed));
         for suffix in ["-wal", "-shm"] {
-            std::fs::remove_file(with_suffix(&self.path, suffix)).ok();
+            fs::remove_file(with_suffix(&self.path, suffix)).ok();
         }
-        let renamed = std::fs::rename(other, &self.path);
+        let renamed = fs::rename(other, &self.path);
         *write = Connection::open(&self.path)?;
         write.pragma_update(None, "journal_mode", "WAL")?;
         prepare(&write)?;
         *read = open_read(&self.path)?;
-        renamed.map_err(|_| IndexError::Broken { what: "nothing new, for it could not be renamed" })
+        renamed.map_err(|source| IndexError::File { what: "rename", source })
     }
 
     /// Removes an index that is not open, its write-ahead log included.
     pub(crate) fn remove_files(path: &Path) -> Result<()> {
         for file in [path.to_owned(), with_suffix(path, "-wal"), with_suffix(path, "-shm")] {
-            match std::fs::remove_file(&file) {
-                Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-                    return Err(IndexError::Broken { what: "a file beside it that cannot be removed" });
+            match fs::remove_file(&file) {
+                Err(source) if source.kind() != io::ErrorKind::NotFound => {
+                    return Err(IndexError::File { what: "remove", source });
                 }
                 _ => {}
             }
@@ -302,7 +315,7 @@ impl Index {
 
     /// The bytes of the file and of its write-ahead log.
     pub(crate) fn bytes(&self) -> (u64, u64) {
-        let size = |path: PathBuf| std::fs::metadata(path).map_or(0, |found| found.len());
+        let size = |path: PathBuf| fs::metadata(path).map_or(0, |found| found.len());
         (size(self.path.clone()), size(with_suffix(&self.path, "-wal")))
     }
 
@@ -341,6 +354,15 @@ fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
     name.push(suffix);
     PathBuf::from(name)
+}
+
+/// Makes the file, if it is missing, so that only its owner can read it; SQLite gives its log the same mode.
+fn create_private(path: &Path) -> Result<()> {
+    match OpenOptions::new().write(true).create_new(true).mode(0o600).open(path) {
+        Err(error) if error.kind() == io::ErrorKind::StorageFull => Err(IndexError::NoSpace),
+        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(IndexError::File { what: "make", source: error }),
+        _ => Ok(()),
+    }
 }
 
 fn migrate(connection: &Connection) -> Result<()> {

@@ -187,15 +187,14 @@ impl DomainStore {
         if row.entry.kind != Kind::Objects {
             return Ok(None);
         }
+        let read = shared.inner.index.read();
+        let space = index::space(&read, shared.domain, row.entry.type_code)?;
         let mut wrong = 0u64;
         for ordinal in 0..chunk.rows().len() {
             let Some((key, body)) = chunk.get(ordinal) else { continue };
-            let versions = {
-                let read = shared.inner.index.read();
-                match index::space(&read, shared.domain, row.entry.type_code)? {
-                    Some(space) => index::versions_of(&read, space, key)?,
-                    None => Vec::new(),
-                }
+            let versions = match space {
+                Some(space) => index::versions_of(&read, space, key)?,
+                None => Vec::new(),
             };
             let here = versions
                 .iter()

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use proptest::prelude::*;
 
 use super::*;
-use crate::blobs::Memory;
+use crate::blobs::{Fault, Local, Memory};
 use crate::keys::FileProvider;
 use crate::monitor::Silent;
 use crate::object::{Canonical, Sink};
@@ -338,4 +338,305 @@ proptest! {
             agrees(&store, &domain, &known, false);
         }
     }
+}
+
+/// A first backup of some objects of every kind, and a second in which some changed.
+fn two_backups() -> [Vec<Op>; 2] {
+    let of = |content: u8| -> Vec<Op> {
+        let mut ops = Vec::new();
+        for kind in 0..TYPES.len() {
+            if kind < 2 {
+                ops.extend((0..5).map(|key| Op::Object { kind, parent: 0, key, content: if key == 0 { content } else { 0 } }));
+            } else {
+                let children = (content..5).map(|key| (key, content)).collect();
+                ops.push(Op::Children { kind, parent: 1, children });
+            }
+            ops.push(Op::End { kind, complete: true });
+        }
+        ops
+    };
+    [of(0), of(1)]
+}
+
+/// Whether the store is whole, and every snapshot in it is one that the model knows.
+fn is_whole(bench: &Bench, states: &[State]) -> usize {
+    let (store, domain) = bench.open();
+    let report = crate::check::check(&store, std::slice::from_ref(&domain), true, &Silent).unwrap();
+    assert_eq!(report.problems, []);
+    let snapshots = store.snapshots(DOMAIN).unwrap();
+    let known: Vec<(SnapshotId, State)> =
+        snapshots.iter().rev().zip(states).map(|(info, state)| (info.id, state.clone())).collect();
+    assert_eq!(known.len(), snapshots.len());
+    agrees(&store, &domain, &known, true);
+    snapshots.len()
+}
+
+#[test]
+fn a_failure_at_any_step_of_the_storage_leaves_nothing_behind() {
+    let ops = two_backups();
+    let first = model(&State::new(), &ops[0]);
+    let states = [first.clone(), model(&first, &ops[1]), model(&first, &ops[1])];
+    for fault in [Fault::Before, Fault::After, Fault::Full] {
+        for step in 1.. {
+            let (bench, memory) = Bench::in_memory();
+            let (store, domain) = bench.open();
+            write(&domain, &ops[0], 1000).unwrap();
+            memory.fail_at(step, fault);
+            let written = write(&domain, &ops[1], 2000);
+            let struck = memory.heal();
+            assert_eq!(written.is_err(), struck);
+            if fault == Fault::Full && struck {
+                assert!(matches!(written, Err(StoreError::NoSpace)));
+            }
+            // The same process goes on, or another takes up where it ended.
+            if step % 2 == 0 {
+                drop((store, domain));
+                let there = is_whole(&bench, &states);
+                assert!(there == 2 || written.is_err());
+                write(&bench.open().1, &ops[1], 3000).unwrap();
+            } else {
+                write(&domain, &ops[1], 3000).unwrap();
+            }
+            assert!(is_whole(&bench, &states) >= 2);
+            bench.lose_index();
+            assert!(is_whole(&bench, &states) >= 2);
+            if !struck {
+                break;
+            }
+        }
+    }
+}
+
+#[test]
+fn a_snapshot_whose_index_rows_were_lost_is_read_in() {
+    let ops = two_backups();
+    let first = model(&State::new(), &ops[0]);
+    let states = [first.clone(), model(&first, &ops[1])];
+    let (bench, _) = Bench::in_memory();
+    let (store, domain) = bench.open();
+    write(&domain, &ops[0], 1000).unwrap();
+    store.checkpoint_wal().unwrap();
+    let kept = std::fs::read(bench.index()).unwrap();
+    write(&domain, &ops[1], 2000).unwrap();
+    drop((store, domain));
+    bench.lose_index();
+    std::io::Write::write_all(&mut std::fs::File::create(bench.index()).unwrap(), &kept).unwrap();
+    assert_eq!(is_whole(&bench, &states), 2);
+}
+
+#[test]
+fn damage_to_any_blob_is_found_and_never_read_as_something_else() {
+    let ops = two_backups();
+    let (bench, memory) = Bench::in_memory();
+    let (store, domain) = bench.open();
+    let ids = ops.each_ref().map(|ops| write(&domain, ops, 1000).unwrap().id);
+    domain.set_pinned(ids[0], true).unwrap();
+    let mut whole = BTreeMap::new();
+    for id in ids {
+        for name in TYPES {
+            let reader = domain.reader(id).unwrap();
+            reader.for_each(object_type(name), &mut |stored| {
+                whole.insert((id, stored.object_type, stored.id.clone()), stored);
+                Ok(())
+            }).unwrap();
+        }
+    }
+    drop(domain);
+    let damages: [(&str, fn(&mut Vec<u8>)); 4] = [
+        ("flipped", |bytes| {
+            let middle = bytes.len() / 2;
+            bytes[middle] ^= 4;
+        }),
+        ("first byte", |bytes| bytes[0] ^= 1),
+        ("truncated", |bytes| {
+            bytes.pop();
+        }),
+        ("emptied", Vec::clear),
+    ];
+    for blob in bench.blobs.list("").unwrap() {
+        if blob.name.contains("/keys/") {
+            continue;
+        }
+        for (what, damage) in damages {
+            let before = bench.blobs.get(&blob.name).unwrap();
+            memory.damage(&blob.name, damage);
+            let domain = store.open_domain(DOMAIN, &bench.provider).unwrap();
+            let report = crate::check::check(&store, std::slice::from_ref(&domain), true, &Silent).unwrap();
+            assert!(report.problems.iter().any(|problem| problem.blob == blob.name), "{} {what}", blob.name);
+            for id in ids {
+                let reader = domain.reader(id).unwrap();
+                for ((snapshot, object_type, id), stored) in &whole {
+                    if *snapshot != reader.info().id {
+                        continue;
+                    }
+                    if let Ok(found) = reader.get(*object_type, id) {
+                        let mut found = found.unwrap();
+                        assert!(found.observed == stored.observed || found.observed.is_empty());
+                        found.observed.clone_from(&stored.observed);
+                        assert_eq!(&found, stored);
+                    }
+                }
+            }
+            memory.damage(&blob.name, |bytes| *bytes = before);
+        }
+        let domain = store.open_domain(DOMAIN, &bench.provider).unwrap();
+        assert!(crate::check::check(&store, &[domain], true, &Silent).unwrap().is_clean());
+    }
+}
+
+#[test]
+fn missing_blobs_are_found_and_the_rest_is_read_in() {
+    let ops = two_backups();
+    let (bench, memory) = Bench::in_memory();
+    let (store, domain) = bench.open();
+    let ids = ops.each_ref().map(|ops| write(&domain, ops, 1000).unwrap().id);
+    bench.blobs.put("foreign/thing", &SealedBlob::new(b"x".to_vec())).unwrap();
+    let record = format!("{DOMAIN}/records/{}", ids[1]);
+    let pack = bench.blobs.list(&format!("{DOMAIN}/packs/")).unwrap()[0].name.clone();
+    for name in [record, pack] {
+        let before = bench.blobs.get(&name).unwrap();
+        bench.blobs.delete(&name).unwrap();
+        let report = crate::check::check(&store, std::slice::from_ref(&domain), false, &Silent).unwrap();
+        assert!(report.problems.iter().any(|problem| problem.blob == name));
+        assert!(report.problems.iter().any(|problem| problem.blob == "foreign/thing"));
+        bench.blobs.put(&name, &SealedBlob::new(before)).unwrap();
+        memory.damage(&name, |bytes| bytes[20] ^= 1);
+        let report = store.reindex(std::slice::from_ref(&domain), &Silent).unwrap();
+        assert!(report.problems.iter().any(|problem| problem.blob == name));
+        assert!(report.problems.iter().any(|problem| problem.blob == "foreign/thing"));
+        memory.damage(&name, |bytes| bytes[20] ^= 1);
+        let report = store.reindex(std::slice::from_ref(&domain), &Silent).unwrap();
+        assert_eq!((report.problems.len(), report.snapshots), (1, 2));
+    }
+}
+
+#[test]
+fn no_profile_value_and_no_name_stands_in_any_file() {
+    let bench = Bench::new(|dir| Arc::new(Local::open(&dir.join("store")).unwrap()));
+    let (store, domain) = bench.open();
+    for ops in two_backups() {
+        write(&domain, &ops, 1000).unwrap();
+    }
+    let mut files = vec![bench.dir.path().to_owned()];
+    let mut seen = 0;
+    while let Some(path) = files.pop() {
+        if path.is_dir() {
+            files.extend(std::fs::read_dir(&path).unwrap().map(|entry| entry.unwrap().path()));
+            continue;
+        }
+        seen += 1;
+        let mode = std::os::unix::fs::PermissionsExt::mode(&std::fs::metadata(&path).unwrap().permissions());
+        assert_eq!(mode & 0o077, 0, "{}", path.display());
+        let bytes = std::fs::read(&path).unwrap();
+        for secret in ["secret", "mail", "example.com", "lastLogin", "profile"] {
+            assert_eq!(memchr::memmem::find(&bytes, secret.as_bytes()), None, "{secret} in {}", path.display());
+        }
+    }
+    assert!(seen > 6);
+    drop((store, domain));
+}
+
+#[test]
+fn an_unchanged_org_makes_a_snapshot_and_no_pack() {
+    let (bench, _) = Bench::in_memory();
+    let (store, domain) = bench.open();
+    let ops = two_backups();
+    let first = write(&domain, &ops[0], 1000).unwrap();
+    let packs = bench.blobs.list(&format!("{DOMAIN}/packs/")).unwrap();
+    let second = write(&domain, &ops[0], 1000).unwrap();
+    assert_eq!(bench.blobs.list(&format!("{DOMAIN}/packs/")).unwrap(), packs);
+    assert_eq!((second.changes, second.objects, second.parent), (0, first.objects, Some(first.id)));
+    assert!(second.created_at > first.created_at && second.bytes_new < 300);
+    assert_eq!(domain.log_position().unwrap(), Some(1000i64.to_le_bytes().to_vec()));
+    assert_eq!(store.resolve_prefix(&second.id.to_string()[..9]).unwrap(), [second.id]);
+}
+
+#[test]
+fn what_went_and_came_back_is_not_stored_again() {
+    let (bench, _) = Bench::in_memory();
+    let (_, domain) = bench.open();
+    let ops = two_backups();
+    for (ops, packs) in [(&ops[0], 1), (&ops[1], 2), (&ops[0], 3)] {
+        write(&domain, ops, 1000).unwrap();
+        assert_eq!(bench.blobs.list(&format!("{DOMAIN}/packs/")).unwrap().len(), packs);
+    }
+    // The third pack holds the logins alone, of which only the latest are kept.
+    let last = bench.blobs.list(&format!("{DOMAIN}/packs/")).unwrap();
+    assert!(last.iter().any(|blob| blob.bytes < 400));
+}
+
+#[test]
+fn only_the_latest_of_what_moves_is_kept_and_what_was_not_read_stays() {
+    let (bench, _) = Bench::in_memory();
+    let (_, domain) = bench.open();
+    let user = object_type("user");
+    let seen = |id: SnapshotId, key: u8| {
+        let stored = domain.reader(id).unwrap().get(user, &own_id(key)).unwrap().unwrap();
+        String::from_utf8(stored.observed).unwrap()
+    };
+    let first = write(&domain, &[
+        Op::Object { kind: 0, parent: 0, key: 0, content: 1 },
+        Op::Object { kind: 0, parent: 0, key: 1, content: 1 },
+        Op::End { kind: 0, complete: true },
+    ], 1000).unwrap();
+    assert_eq!(seen(first.id, 0), r#"{"lastLogin":1}"#);
+    let second = write(&domain, &[Op::Object { kind: 0, parent: 0, key: 0, content: 2 }, Op::End { kind: 0, complete: false }], 1000).unwrap();
+    for id in [first.id, second.id] {
+        assert_eq!((seen(id, 0).as_str(), seen(id, 1).as_str()), (r#"{"lastLogin":2}"#, r#"{"lastLogin":1}"#));
+    }
+}
+
+#[test]
+fn losses_are_counted_by_type_before_the_snapshot_is_finished() {
+    let (bench, _) = Bench::in_memory();
+    let (_, domain) = bench.open();
+    write(&domain, &two_backups()[0], 1000).unwrap();
+    let mut writer = domain.begin(&Silent, from_millis(2000)).unwrap();
+    assert!(matches!(domain.begin(&Silent, from_millis(2000)), Err(StoreError::Busy)));
+    writer.object(made(0, 0, 1, 0)).unwrap();
+    writer.end_type(object_type("user"), Coverage::Complete).unwrap();
+    writer.children(object_type("group_member"), &parent_id(1), Vec::new()).unwrap();
+    writer.end_type(object_type("group_member"), Coverage::Complete).unwrap();
+    let losses: Vec<_> = writer.losses().iter().map(|loss| (loss.object_type.name(), loss.before, loss.gone)).collect();
+    assert!(losses.contains(&("user", 5, 4)) && losses.contains(&("group_member", 5, 5)) && losses.len() == 2);
+    drop(writer);
+    domain.begin(&Silent, from_millis(2000)).unwrap();
+}
+
+#[test]
+fn an_erased_domain_leaves_nothing() {
+    let (bench, _) = Bench::in_memory();
+    let (store, domain) = bench.open();
+    write(&domain, &two_backups()[0], 1000).unwrap();
+    drop(domain);
+    store.erase_domain(DOMAIN).unwrap();
+    assert_eq!(bench.blobs.list("").unwrap(), []);
+    assert_eq!(store.snapshots(DOMAIN).unwrap(), []);
+    assert!(matches!(store.open_domain(DOMAIN, &bench.provider), Err(StoreError::NoDomainKeys { .. })));
+    let bytes = std::fs::read(bench.index()).unwrap();
+    assert_eq!(memchr::memmem::find(&bytes, own_id(1).as_bytes()), None);
+    store.erase_domain(DOMAIN).unwrap();
+}
+
+#[test]
+fn the_last_registration_and_the_last_meta_count() {
+    let (bench, memory) = Bench::in_memory();
+    let (store, _) = bench.open();
+    let sealed = |text: &str| crate::keys::seal_envelope(&bench.provider, b"a", text.as_bytes()).unwrap();
+    let (one, two) = (sealed("1"), sealed("2"));
+    store.put_registration(DOMAIN, one.clone()).unwrap();
+    memory.fail_at(2, Fault::Before);
+    assert!(store.put_registration(DOMAIN, two.clone()).is_err());
+    memory.heal();
+    assert_eq!(store.registrations().unwrap(), [(DOMAIN, two.clone())]);
+    assert!(store.put_registration(DOMAIN, b"plain".to_vec()).is_err());
+    store.remove_registration(DOMAIN).unwrap();
+    assert_eq!(store.registrations().unwrap(), []);
+    assert_eq!(store.meta("state-key").unwrap(), None);
+    for _ in 0..12 {
+        store.put_meta("state-key", one.clone()).unwrap();
+    }
+    store.put_meta("state-key", two.clone()).unwrap();
+    assert_eq!(store.meta("state-key").unwrap(), Some(two));
+    assert_eq!(bench.blobs.list("meta/").unwrap().len(), 1);
 }
