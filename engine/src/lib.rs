@@ -8,8 +8,30 @@
 //! | [`clock`], [`monitor`] | The seams for time, and for progress, counts and cancelling |
 //! | [`catalogue`] | The table of Okta object types, as data |
 //! | [`object`] | One Okta object or relation, in canonical form |
+//! | [`canonical`] | Turns JSON into the one byte sequence that is hashed and stored |
+//! | [`durable`], [`codec`] | Files that survive a crash; the small parts of stored formats |
+//! | [`keys`] | Wraps and unwraps keys, and derives one per purpose |
+//! | [`blobs`] | The seam to storage: put if absent, get, list, delete |
+//! | [`chunk`] | Compresses objects of one type together |
+//! | [`pack`] | Lays sealed chunks out in one blob, and finds them again |
+//! | [`record`] | What changed with a snapshot |
+//! | [`index`] | Every SQL statement over the store |
+//! | [`store`] | Snapshots: written, read, compared, removed, rebuilt |
+//! | [`check`], [`retention`] | What is damaged; what may be removed |
+pub mod blobs;
+pub mod canonical;
 pub mod catalogue;
+pub mod check;
+pub mod chunk;
 pub mod clock;
+pub mod codec;
+pub mod durable;
 pub mod id;
+pub mod index;
+pub mod keys;
 pub mod monitor;
 pub mod object;
+pub mod pack;
+pub mod record;
+pub mod retention;
+pub mod store;
