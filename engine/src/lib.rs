@@ -13,3 +13,4 @@ pub mod clock;
 pub mod id;
 pub mod monitor;
 pub mod object;
+pub mod schedule;
