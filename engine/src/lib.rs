@@ -8,9 +8,20 @@
 //! | [`clock`], [`monitor`] | The seams for time, and for progress, counts and cancelling |
 //! | [`catalogue`] | The table of Okta object types, as data |
 //! | [`object`] | One Okta object or relation, in canonical form |
+//! | [`schedule`] | When a domain's backups are due |
+//! | [`okta`] | The seam to an org, and the client behind it |
+pub mod blobs;
+pub mod canonical;
 pub mod catalogue;
+pub mod chunk;
 pub mod clock;
+pub mod codec;
+pub mod durable;
 pub mod id;
+pub mod keys;
 pub mod monitor;
 pub mod object;
+pub mod okta;
+pub mod pack;
 pub mod schedule;
+pub mod store;
