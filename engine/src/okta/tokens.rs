@@ -44,6 +44,7 @@ struct State {
 
 #[derive(Deserialize)]
 struct TokenAnswer {
+    #[serde(deserialize_with = "secret")]
     access_token: SecretString,
     #[serde(default)]
     token_type: String,
@@ -194,6 +195,10 @@ impl Tokens {
         })?;
         judge(wire, &raw)
     }
+}
+
+fn secret<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<SecretString, D::Error> {
+    String::deserialize(deserializer).map(SecretString::from)
 }
 
 fn judge(wire: &Wire, raw: &Raw) -> Result<Grant, OktaError> {
