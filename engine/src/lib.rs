@@ -10,12 +10,14 @@
 //! | [`object`] | One Okta object or relation, in canonical form |
 //! | [`schedule`] | When a domain's backups are due |
 //! | [`okta`] | The seam to an org, and the client behind it |
+//! | [`collect`] | Reads an org as of one moment |
 pub mod blobs;
 pub mod canonical;
 pub mod catalogue;
 pub mod chunk;
 pub mod clock;
 pub mod codec;
+pub mod collect;
 pub mod durable;
 pub mod id;
 pub mod keys;
