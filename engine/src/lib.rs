@@ -11,6 +11,8 @@
 //! | [`schedule`] | When a domain's backups are due |
 //! | [`okta`] | The seam to an org, and the client behind it |
 //! | [`collect`] | Reads an org as of one moment |
+//! | [`authorize`] | Finds out what credentials may read and write |
+pub mod authorize;
 pub mod blobs;
 pub mod canonical;
 pub mod catalogue;
