@@ -33,3 +33,5 @@ pub mod pack;
 pub mod record;
 pub mod schedule;
 pub mod store;
+pub mod check;
+pub mod retention;
