@@ -219,5 +219,3 @@ pub fn collect_one(
     read::one(api, object_type, id, parent, grandparent)
 }
 
-#[cfg(test)]
-mod tests;

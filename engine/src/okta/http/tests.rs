@@ -48,6 +48,7 @@ fn the_token_is_asked_for_once_with_basic_authentication_and_used_as_bearer() {
     get(&setup, "/api/v1/groups").unwrap();
     assert_eq!(setup.server.paths(), ["/oauth2/v1/token", "/api/v1/users", "/api/v1/groups"]);
     let seen = setup.server.seen.lock().unwrap();
+    assert_eq!((seen[0].method.as_str(), seen[1].method.as_str()), ("POST", "GET"));
     assert_eq!(seen[0].header("authorization"), Some("Basic MG9hY2xpZW50OnMzY3JldA=="));
     assert_eq!(seen[0].body, "grant_type=client_credentials&scope=okta.users.read+okta.groups.read");
     assert_eq!(seen[1].header("authorization"), Some("Bearer t0k3n"));
