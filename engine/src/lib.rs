@@ -15,9 +15,17 @@
 //! | [`chunk`] | Compresses objects of one type together |
 //! | [`pack`] | Lays sealed chunks out in one blob, and finds them again |
 //! | [`record`] | What changed with a snapshot |
+//! | [`schedule`], [`retention`] | When a domain's backups are due; what may be removed |
+//! | [`okta`] | The seam to an org, and the client behind it |
 //! | [`index`] | Every SQL statement over the store |
 //! | [`store`] | Snapshots: written, read, compared, removed, rebuilt |
-//! | [`check`], [`retention`] | What is damaged; what may be removed |
+//! | [`collect`] | Reads an org as of one moment |
+//! | [`authorize`] | Finds out what credentials may read and write |
+//! | [`backup`], [`check`] | One backup of one domain; what is damaged |
+//! | [`plan`], [`compare`], [`diff`] | What a restore would do; how a live org or another snapshot differs |
+//! | [`restore`], [`export`] | Carries out a plan by its journal; writes plain files |
+pub mod authorize;
+pub mod backup;
 pub mod blobs;
 pub mod canonical;
 pub mod catalogue;
@@ -25,13 +33,21 @@ pub mod check;
 pub mod chunk;
 pub mod clock;
 pub mod codec;
+pub mod collect;
+pub mod compare;
+pub mod diff;
 pub mod durable;
+pub mod export;
 pub mod id;
 pub mod index;
 pub mod keys;
 pub mod monitor;
 pub mod object;
+pub mod okta;
 pub mod pack;
+pub mod plan;
 pub mod record;
+pub mod restore;
 pub mod retention;
+pub mod schedule;
 pub mod store;
