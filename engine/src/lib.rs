@@ -11,12 +11,16 @@
 //! | [`plan`] | What a restore would do, decided before anything is done |
 //! | [`diff`], [`export`] | What is different; a snapshot as plain objects |
 //! | [`restore`] | Carries out an approved plan, by its journal |
+pub mod canonical;
 pub mod catalogue;
 pub mod clock;
 pub mod diff;
+pub mod durable;
 pub mod export;
 pub mod id;
+pub mod keys;
 pub mod monitor;
 pub mod object;
 pub mod plan;
 pub mod restore;
+pub mod store;
