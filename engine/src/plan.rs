@@ -19,6 +19,18 @@ use serde_json::value::RawValue;
 use crate::catalogue::ObjectType;
 use crate::id::{SnapshotId, hex, unhex};
 
+pub(crate) mod body;
+mod order;
+pub(crate) mod path;
+mod planner;
+pub(crate) mod refs;
+mod state;
+pub(crate) mod values;
+
+pub use planner::{PlanRequest, plan};
+pub use state::{Held, Knowledge, Live, Presence, State, StateError};
+pub use values::name_of;
+
 /// The version of a serialised plan. A plan of another version is refused and made anew.
 pub const PLAN_VERSION: u32 = 1;
 
