@@ -21,6 +21,16 @@ pub mod id;
 pub mod keys;
 pub mod monitor;
 pub mod object;
+pub mod okta;
 pub mod plan;
 pub mod restore;
 pub mod store;
+
+#[cfg(test)]
+#[expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "tests"
+)]
+mod testing;

@@ -436,11 +436,13 @@ pub struct Work {
     pub target: Option<String>,
     /// The live parent's id, or the snapshot's where the parent is created by the plan (see `references`).
     pub parent: Option<String>,
+    /// The parent's own parent, for a type whose paths name it; as `parent` is.
+    pub grandparent: Option<String>,
     /// What is sent, with the snapshot's ids in it and without what cannot be written.
     pub body: Option<JsonText>,
     /// What every id of the snapshot in `body`, `parent` and `target` stands for now; an id not listed stands for itself.
     pub references: Vec<ReferenceTo>,
-    /// Fingerprint of the live object as the plan saw it; the action is held back if it has moved.
+    /// Fingerprint of the live object as the plan saw it (of a link: its end); the action is held back if it has moved.
     pub seen: Option<String>,
     /// Live objects with the same natural key that the plan saw; never mistaken for one just created.
     pub same_key: Vec<String>,

@@ -473,7 +473,7 @@ impl<'a> Planner<'a> {
         for loss in body::losses(name.object_type, &json) {
             self.list_loss(name, &json, loss);
         }
-        let (references, needs) = self.references(name.object_type, &wanted, held.parent.as_deref())?;
+        let (references, needs) = self.references(name.object_type, &wanted, held.parent.as_deref(), true)?;
         let same_key = self.known_with_key(name.object_type, held, &json)?;
         self.drafts.push(Draft {
             kind: ActionKind::Create,
@@ -485,6 +485,7 @@ impl<'a> Planner<'a> {
                 operation: Operation::Create,
                 target: None,
                 parent: held.parent.clone(),
+                grandparent: self.grandparent(name.object_type, held.parent.as_deref())?,
                 body: Some(text(&wanted)),
                 references,
                 seen: None,
@@ -494,10 +495,10 @@ impl<'a> Planner<'a> {
             needs,
             order: order::create(entry, &json),
         });
-        self.draft_first_state(name, &json);
+        self.draft_first_state(name, &json)?;
         self.draft_soft_references(name, &json)?;
         for (reference, put, end) in refs::links(entry, &json) {
-            self.draft_link(name, &json, types(reference.to).next(), put, &end)?;
+            self.draft_link(name, &json, types(reference.to).next(), put, &end, None)?;
         }
         Ok(())
     }
@@ -531,43 +532,46 @@ impl<'a> Planner<'a> {
     }
 
     /// Brings a created object into the state it had.
-    fn draft_first_state(&mut self, name: &ObjectName, json: &Json) {
+    fn draft_first_state(&mut self, name: &ObjectName, json: &Json) -> Result<(), StateError> {
         let entry = name.object_type.entry();
         let (Some(lifecycle), Some(status)) = (entry.lifecycle, values::status(entry, json)) else {
-            return;
+            return Ok(());
         };
         if entry.name == "user" {
             if values::is_in_use(status) || status == "SUSPENDED" {
-                self.draft_state(name, json, Operation::Activate, "ACTIVE", order::user_state(0));
+                self.draft_state(name, json, Operation::Activate, "ACTIVE", order::user_state(0))?;
             }
             if status == "SUSPENDED" {
-                self.draft_state(name, json, Operation::Suspend, "SUSPENDED", order::user_state(1));
+                self.draft_state(name, json, Operation::Suspend, "SUSPENDED", order::user_state(1))?;
             }
-            return;
+            return Ok(());
         }
         let first = lifecycle.created_as.unwrap_or("ACTIVE");
         match status {
-            "ACTIVE" | "INVALID" if first != "ACTIVE" => {
-                self.draft_state(name, json, Operation::Activate, "ACTIVE", order::after(entry));
+            "ACTIVE" if first != "ACTIVE" => {
+                self.draft_state(name, json, Operation::Activate, "ACTIVE", order::after(entry))
             }
             "INACTIVE" if first == "ACTIVE" => {
-                self.draft_state(name, json, Operation::DeactivateCreated, "INACTIVE", order::after(entry));
+                self.draft_state(name, json, Operation::DeactivateCreated, "INACTIVE", order::after(entry))
             }
-            _ => {}
+            _ => Ok(()),
         }
     }
 
-    fn draft_state(&mut self, name: &ObjectName, json: &Json, operation: Operation, to: &str, order: u32) {
+    fn draft_state(
+        &mut self,
+        name: &ObjectName,
+        json: &Json,
+        operation: Operation,
+        to: &str,
+        order: u32,
+    ) -> Result<(), StateError> {
         let entry = name.object_type.entry();
         let path = entry.lifecycle.map_or("status", |lifecycle: Lifecycle| lifecycle.path);
         let parent = self.creating.get(name).and_then(|held| held.parent.clone());
-        let parent_ref = parent.as_deref().and_then(|id| self.parent_reference(name.object_type, id));
-        let mut needs = vec![name.clone()];
-        let mut references = Vec::new();
-        if let Some((reference, need)) = parent_ref {
-            references.push(reference);
-            needs.extend(need);
-        }
+        let grandparent = self.grandparent(name.object_type, parent.as_deref())?;
+        let (references, mut needs) = self.references(name.object_type, &Json::Null, parent.as_deref(), false)?;
+        needs.push(name.clone());
         self.drafts.push(Draft {
             kind: ActionKind::Lifecycle,
             object: name.clone(),
@@ -578,11 +582,45 @@ impl<'a> Planner<'a> {
                 to: Some(Json::String(to.to_owned())),
             }],
             reason: Reason::Lifecycle,
-            work: Work { operation, target: None, parent, body: None, references, seen: None, same_key: Vec::new() },
+            work: Work {
+                operation,
+                target: None,
+                parent,
+                grandparent,
+                body: None,
+                references,
+                seen: None,
+                same_key: Vec::new(),
+            },
             makes: false,
             needs,
             order: (order, 0, name.id.clone()),
         });
+        Ok(())
+    }
+
+    /// The parent's own parent, for types whose paths name it.
+    fn grandparent(&self, object_type: ObjectType, parent: Option<&str>) -> Result<Option<String>, StateError> {
+        let Some(parent) = parent else { return Ok(None) };
+        for parent_type in object_type.parents() {
+            if let Some(held) = self.request.target.get(parent_type, parent)? {
+                return Ok(held.parent);
+            }
+        }
+        Ok(None)
+    }
+
+    /// The same for a live object, by live ids.
+    fn live_grandparent(&mut self, object_type: ObjectType, parent: Option<&str>) -> Result<Option<String>, StateError> {
+        let Some(parent) = parent else { return Ok(None) };
+        for parent_type in object_type.parents() {
+            if parent_type.has_parent()
+                && let Presence::Here(held) = self.look(parent_type, parent)?
+            {
+                return Ok(held.parent);
+            }
+        }
+        Ok(None)
     }
 
     /// The reference to a parent, for drafts that have to name it again.
@@ -631,6 +669,7 @@ impl<'a> Planner<'a> {
                     operation: Operation::Update { activate: false },
                     target: None,
                     parent: None,
+                    grandparent: None,
                     body: Some(text(&body)),
                     references: vec![reference(&far, now)],
                     seen: None,
@@ -652,6 +691,7 @@ impl<'a> Planner<'a> {
         to: Option<ObjectType>,
         put: &str,
         end: &str,
+        seen: Option<&str>,
     ) -> Result<(), StateError> {
         let Some(to) = to else { return Ok(()) };
         let entry = name.object_type.entry();
@@ -693,11 +733,15 @@ impl<'a> Planner<'a> {
             reason: if created { Reason::Relation } else { Reason::Repoint },
             work: Work {
                 operation: Operation::Link { call: put.to_owned(), end: end.to_owned() },
-                target: (!created).then(|| name.id.clone()),
+                target: match own {
+                    Fate::Live(id) => Some(id),
+                    Fate::Made | Fate::Gone | Fate::Unknown => None,
+                },
                 parent: None,
+                grandparent: None,
                 body: None,
                 references,
-                seen: None,
+                seen: seen.map(str::to_owned),
                 same_key: Vec::new(),
             },
             makes: false,
@@ -713,6 +757,7 @@ impl<'a> Planner<'a> {
         object_type: ObjectType,
         body: &Json,
         parent: Option<&str>,
+        creating: bool,
     ) -> Result<(Vec<ReferenceTo>, Vec<ObjectName>), StateError> {
         let mut references = BTreeMap::new();
         let mut needs = BTreeSet::new();
@@ -721,7 +766,8 @@ impl<'a> Planner<'a> {
             let name = ObjectName::new(to, &id);
             match fate {
                 Fate::Live(new) if new != id => drop(references.insert(name, Now::Live(new))),
-                Fate::Made if !is_soft(object_type, &found) => {
+                // A reference that may be filled in later never delays a creation.
+                Fate::Made if !(is_soft(object_type, &found) && creating) => {
                     needs.insert(name.clone());
                     references.insert(name, Now::Made(0));
                 }
@@ -732,7 +778,15 @@ impl<'a> Planner<'a> {
             && let Some((to, need)) = self.parent_reference(object_type, parent)
         {
             needs.extend(need);
-            references.insert(ObjectName::new(to.object_type, &to.id), to.now);
+            let parent_type = to.object_type;
+            references.insert(ObjectName::new(parent_type, &to.id), to.now);
+            // The parent's own parent stands in the paths of some types.
+            if let Some(grandparent) = self.grandparent(object_type, Some(parent))?
+                && let Some((to, need)) = self.parent_reference(parent_type, &grandparent)
+            {
+                needs.extend(need);
+                references.insert(ObjectName::new(to.object_type, &to.id), to.now);
+            }
         }
         let references = references.into_iter().map(|(name, now)| reference(&name, now)).collect();
         Ok((references, needs.into_iter().collect()))
@@ -850,6 +904,7 @@ impl<'a> Planner<'a> {
                 operation: Operation::Relate,
                 target: None,
                 parent: Some(parent.to_owned()),
+                grandparent: None,
                 body: body.as_ref().map(text),
                 references,
                 seen: None,
@@ -889,17 +944,18 @@ impl<'a> Planner<'a> {
             if entry.name == "profile_mapping" {
                 scanned = json.clone();
             }
-            let (references, needs) = self.references(name.object_type, &scanned, held.parent.as_deref())?;
+            let (references, needs) = self.references(name.object_type, &scanned, held.parent.as_deref(), false)?;
             self.drafts.push(Draft {
                 kind: ActionKind::Update,
                 object: name.clone(),
                 name: values::name_in(entry, &json),
-                changes: Vec::new(),
+                changes: mapping_ends(entry, &json),
                 reason: Reason::MadeByParent,
                 work: Work {
                     operation: Operation::Adopt,
                     target: None,
                     parent: held.parent.clone(),
+                    grandparent: self.grandparent(name.object_type, held.parent.as_deref())?,
                     body: Some(text(&wanted)),
                     references,
                     seen: None,
@@ -1094,14 +1150,14 @@ impl<'a> Planner<'a> {
                 .into_iter()
                 .find(|(other, _, _)| other.path == reference.path)
                 .map(|(_, _, id)| id);
-            if let Some(live_end) = live_end
-                && !fates.is_old(&live_end)
+            if let Some(live_end) = &live_end
+                && !fates.is_old(live_end)
             {
-                if fates.renewed.get(&end) == Some(&live_end) {
+                if fates.renewed.get(&end) == Some(live_end) {
                     continue;
                 }
                 let Some(to) = types(reference.to).next() else { continue };
-                let default = match self.look(to, &live_end)? {
+                let default = match self.look(to, live_end)? {
                     Presence::Here(held) => {
                         values::system_mark(to.entry(), &values::parse(&held.body)).is_some()
                     }
@@ -1115,7 +1171,8 @@ impl<'a> Planner<'a> {
                     continue;
                 }
             }
-            self.draft_link(name, before, types(reference.to).next(), put, &end)?;
+            let seen = live_end.as_deref().unwrap_or_default();
+            self.draft_link(name, before, types(reference.to).next(), put, &end, Some(seen))?;
         }
         Ok(())
     }
@@ -1135,8 +1192,10 @@ impl<'a> Planner<'a> {
         let wanted_status = before.and_then(|json| values::status(entry, json)).unwrap_or(live_status);
         let activate = live_status == "ACTIVE"
             || (wanted_status == "ACTIVE" && (live_status == "INVALID" || reason == Reason::Differs));
-        let immutable = entry.update == UpdateStyle::Never
-            || (entry.name == "group_rule" && changes.iter().any(|change| change.path.first().is_some_and(|key| key == "actions")));
+        // A rule that lost a target stays invalid whatever is written into it, and its actions never change.
+        let immutable = entry.name == "group_rule"
+            && (live_status == "INVALID"
+                || changes.iter().any(|change| change.path.first().is_some_and(|key| key == "actions")));
         if entry.update == UpdateStyle::Never {
             let text = "Okta has no call that changes it".to_owned();
             self.hold_back(name, now, text, Some("Delete it, then plan again: it is created as it was."));
@@ -1148,8 +1207,9 @@ impl<'a> Planner<'a> {
         } else {
             values::update_body(entry, now, &changes)
         };
-        let (mut references, needs) = self.references(name.object_type, &body, None)?;
+        let (mut references, needs) = self.references(name.object_type, &body, None, false)?;
         references.retain(|to| to.id != live.id);
+        let grandparent = self.live_grandparent(name.object_type, live.parent.as_deref())?;
         self.drafts.push(Draft {
             kind: ActionKind::Update,
             object: name.clone(),
@@ -1160,6 +1220,7 @@ impl<'a> Planner<'a> {
                 operation: if immutable { Operation::Recreate { activate } } else { Operation::Update { activate } },
                 target: Some(live.id.clone()),
                 parent: live.parent.clone(),
+                grandparent,
                 body: Some(text(&body)),
                 references,
                 seen: Some(values::fingerprint(name.object_type, &live.body)),
@@ -1216,6 +1277,17 @@ impl<'a> Planner<'a> {
         let writable = values::system_mark(entry, &now) != Some(false);
         let assigned_by_group = entry.name == "app_user" && text_at(&before, "scope") != Some("USER");
         let mut changes = if assigned_by_group { Vec::new() } else { values::additions(entry, &now, &wanted) };
+        if entry.name == "group_rule"
+            && changes.is_empty()
+            && values::status(entry, &now) == Some("INVALID")
+            && values::status(entry, &before) == Some("ACTIVE")
+        {
+            changes.push(Difference {
+                path: vec!["status".to_owned()],
+                from: at(&now, "status").cloned(),
+                to: at(&before, "status").cloned(),
+            });
+        }
         if entry.name == "custom_role" {
             let count = changes.len();
             changes.retain(|change| change.path.first().is_none_or(|key| key != "permissions"));
@@ -1237,7 +1309,7 @@ impl<'a> Planner<'a> {
             }
         }
         if writable {
-            self.draft_survivor_state(&name, live, &before, &now);
+            self.draft_survivor_state(&name, live, &before, &now)?;
         }
         Ok(())
     }
@@ -1251,13 +1323,19 @@ impl<'a> Planner<'a> {
         self.unresolved(object_type, &only)
     }
 
-    fn draft_survivor_state(&mut self, name: &ObjectName, live: &Held, before: &Json, now: &Json) {
+    fn draft_survivor_state(
+        &mut self,
+        name: &ObjectName,
+        live: &Held,
+        before: &Json,
+        now: &Json,
+    ) -> Result<(), StateError> {
         let entry = name.object_type.entry();
         let (Some(wanted), Some(has)) = (values::status(entry, before), values::status(entry, now)) else {
-            return;
+            return Ok(());
         };
         if values::same_status(name.object_type, wanted, has) {
-            return;
+            return Ok(());
         }
         let is_user = entry.name == "user";
         let mut steps: Vec<(Operation, &str)> = Vec::new();
@@ -1292,6 +1370,7 @@ impl<'a> Planner<'a> {
         }
         for (place, (operation, to)) in steps.into_iter().enumerate() {
             let order = if is_user { order::user_state(place) } else { order::after(entry) + 2 };
+            let grandparent = self.live_grandparent(name.object_type, live.parent.as_deref())?;
             self.drafts.push(Draft {
                 kind: ActionKind::Lifecycle,
                 object: name.clone(),
@@ -1306,6 +1385,7 @@ impl<'a> Planner<'a> {
                     operation,
                     target: Some(live.id.clone()),
                     parent: live.parent.clone(),
+                    grandparent,
                     body: None,
                     references: Vec::new(),
                     seen: None,
@@ -1316,6 +1396,7 @@ impl<'a> Planner<'a> {
                 order: (order, 0, name.id.clone()),
             });
         }
+        Ok(())
     }
 
     // ---- the end ----
@@ -1417,6 +1498,18 @@ fn is_read_only(entry: &Entry, path: &str) -> bool {
     entry.read_only.iter().any(|read_only| {
         path == *read_only || path.strip_prefix(read_only).is_some_and(|rest| rest.starts_with(['.', '[']))
     })
+}
+
+/// The two ends of a mapping, by which it is found once Okta has made it.
+fn mapping_ends(entry: &Entry, json: &Json) -> Vec<Difference> {
+    let ends = if entry.name == "profile_mapping" { ["source.id", "target.id"].as_slice() } else { &[] };
+    ends.iter()
+        .map(|end| Difference {
+            path: end.split('.').map(str::to_owned).collect(),
+            from: at(json, end).cloned(),
+            to: at(json, end).cloned(),
+        })
+        .collect()
 }
 
 fn reference(name: &ObjectName, now: Now) -> ReferenceTo {
