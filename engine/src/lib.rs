@@ -8,6 +8,7 @@
 //! | [`clock`], [`monitor`] | The seams for time, and for progress, counts and cancelling |
 //! | [`catalogue`] | The table of Okta object types, as data |
 //! | [`object`] | One Okta object or relation, in canonical form |
+//! | [`compare`] | The org as it is now, compared with a snapshot while it is read |
 //! | [`plan`] | What a restore would do, decided before anything is done |
 //! | [`diff`], [`export`] | What is different; a snapshot as plain objects |
 //! | [`restore`] | Carries out an approved plan, by its journal |
@@ -24,6 +25,7 @@ pub mod chunk;
 pub mod clock;
 pub mod codec;
 pub mod collect;
+pub mod compare;
 pub mod diff;
 pub mod durable;
 pub mod export;

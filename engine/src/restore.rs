@@ -14,10 +14,12 @@ use crate::catalogue::ObjectType;
 use crate::plan::{ActionKind, type_name};
 
 mod apply;
-pub(crate) mod request;
+mod gather;
+mod request;
 mod verify;
 
 pub use apply::{RestoreError, apply};
+pub use gather::{PlanError, plan_restore};
 
 /// Where a restore notes what it is about to do and what it has done.
 ///

@@ -10,6 +10,7 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use crate::canonical::{Json, array_items, array_items_in, canonical};
 use crate::catalogue::{Entry, IdRule, Listing, ObjectType};
 use crate::clock::Clock;
+use crate::collect::collect_one;
 use crate::monitor::Monitor;
 use crate::okta::{Call, OktaApi, OktaError, Reply};
 use crate::plan::path::text_at;
@@ -128,11 +129,25 @@ impl<'a> Org<'a> {
         let Some(get) = object_type.entry().get else {
             return Ok(None);
         };
+        if object_type.entry().attachment.is_some() {
+            return self.read_with_attachment(object_type, address);
+        }
         match self.send(&Call::get(address.fill(get))) {
             Ok(reply) => self.held(object_type, address.parent.as_deref(), &reply.body).map(Some),
             Err(error) if error.is_gone() => Ok(None),
             Err(error) => Err(error),
         }
+    }
+
+    /// Reads an object whose own document leaves something out.
+    fn read_with_attachment(&self, object_type: ObjectType, address: &Address) -> Result<Option<(Held, Json)>, OktaError> {
+        self.requests.set(self.requests.get() + 2);
+        let parent = address.parent.as_deref();
+        let found = collect_one(self.api, object_type, &address.id, parent, address.grandparent.as_deref())?;
+        Ok(found.map(|object| {
+            let json = values::parse(&object.body);
+            (Held { id: object.id, parent: object.parent, body: object.body }, json)
+        }))
     }
 
     /// An answer's object in canonical form, and as it came.
