@@ -16,8 +16,10 @@
 //! | [`okta`] | The seam to an org, and the client behind it |
 //! | [`collect`] | Reads an org as of one moment |
 //! | [`authorize`] | Finds out what credentials may read and write |
+//! | [`backup`] | One backup of one domain |
 
 pub mod authorize;
+pub mod backup;
 pub mod blobs;
 pub mod canonical;
 pub mod catalogue;

@@ -19,7 +19,7 @@ use crate::okta::pager::Pager;
 const QUEUE_BYTES_MAX: usize = 24 << 20;
 
 /// The children of one parent are given as one list up to this size; a larger list is given in parts.
-const CHILDREN_BYTES_MAX: usize = 8 << 20;
+const CHILDREN_BYTES_MAX: usize = 16 << 20;
 
 /// What the sweep has seen, for the reading that follows it.
 #[derive(Debug, Default)]
