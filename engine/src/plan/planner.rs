@@ -917,8 +917,12 @@ impl<'a> Planner<'a> {
                 }
             }
         }
-        if !self.can_relate(&near_name)? {
-            return Ok(()); // imported and built-in groups fill themselves
+        if let Some(kind) = self.fills_itself(&near_name)? {
+            if kind == "APP_GROUP" {
+                let loss = Loss { what: "object", instead: "It comes back when its app or directory is imported again." };
+                self.list_loss(&name, &Json::Null, loss);
+            }
+            return Ok(());
         }
         if let Fate::Live(id) = &far_fate
             && far.name() == "user"
@@ -982,15 +986,17 @@ impl<'a> Planner<'a> {
         Ok(())
     }
 
-    /// Whether relations under this object are ours to write.
-    fn can_relate(&mut self, near: &ObjectName) -> Result<bool, StateError> {
+    /// The type of a group whose members are not ours to write: an imported or a built-in one.
+    fn fills_itself(&mut self, near: &ObjectName) -> Result<Option<String>, StateError> {
         if near.object_type.name() != "group" {
-            return Ok(true);
+            return Ok(None);
         }
         let Some(held) = self.request.target.get(near.object_type, &near.id)? else {
-            return Ok(false);
+            return Ok(None);
         };
-        Ok(values::system_mark(near.object_type.entry(), &values::parse(&held.body)).is_none())
+        let json = values::parse(&held.body);
+        let marked = values::system_mark(near.object_type.entry(), &json).is_some();
+        Ok(marked.then(|| text_at(&json, "type").unwrap_or_default().to_owned()))
     }
 
     // ---- what Okta makes with a parent ----

@@ -458,6 +458,10 @@ fn as_it_was(org: &Fake, ids: &IdMap) -> std::collections::BTreeMap<String, Stri
         for path in ["created", "id", "client_id"] {
             json.remove(path);
         }
+        // Said of nothing that can be created, and so not sent.
+        if json.at("system").is_some_and(|system| system.to_bytes() == b"false") {
+            json.remove("system");
+        }
         let mut text = format!("{name} under {:?}: {}", held.parent, String::from_utf8(json.to_bytes()).unwrap());
         for (old, new) in ids.iter() {
             text = text.replace(new, &old.id);
