@@ -195,7 +195,10 @@ fn groups_rules_users_and_apps_lost_in_a_disaster_come_back() {
     assert!(bench.sim.mails().is_empty(), "no e-mail is sent");
     let after = all_names(&bench.sim);
     for (object_type, names) in &before {
-        assert_same(object_type, names, &after[object_type]);
+        // Its name is that of the app, which Okta makes up.
+        if *object_type != "app_user_schema" {
+            assert_same(object_type, names, &after[object_type]);
+        }
     }
     let again = bench.plan(snapshot, &Selection::default(), Mode::Missing, &ids);
     assert_eq!(again.actions, Vec::new());
@@ -234,9 +237,88 @@ fn one_of_every_type_that_can_be_created_comes_back() {
     assert_eq!(plan.held_back, Vec::new());
     let after = all_names(&bench.sim);
     for (object_type, names) in &before {
-        assert_same(object_type, names, &after[object_type]);
+        // Its name is that of the app, which Okta makes up.
+        if *object_type != "app_user_schema" {
+            assert_same(object_type, names, &after[object_type]);
+        }
     }
     let again = bench.plan(snapshot, &Selection::default(), Mode::Missing, &ids);
+    assert_eq!(again.actions, Vec::new());
+}
+
+#[test]
+fn users_of_every_state_come_back_as_far_as_okta_lets_them() {
+    let bench = Bench::new(250);
+    let snapshot = bench.backup();
+    let mut lost: BTreeMap<String, String> = BTreeMap::new();
+    for (id, user) in bench.sim.dump("user") {
+        lost.entry(user["status"].as_str().unwrap().to_owned()).or_insert(id);
+    }
+    assert!(lost.len() >= 7, "{lost:?}");
+    for id in lost.values() {
+        bench.sim.admin().delete_user(id);
+        assert!(!bench.sim.ids("user").contains(id));
+    }
+    let plan = bench.plan(snapshot, &Selection::default(), Mode::Missing, &IdMap::default());
+    let (report, ids) = bench.apply(&plan);
+    assert!(bench.sim.mails().is_empty(), "no e-mail is sent");
+    let users = bench.sim.dump("user");
+    for (status, id) in &lost {
+        let new = ids.follow(kind("user"), id).pop();
+        let now = new.map(|new| users[&new]["status"].as_str().unwrap().to_owned());
+        match status.as_str() {
+            "DEPROVISIONED" => {
+                assert_eq!(now, None);
+                assert!(plan.cannot_restore.iter().any(|loss| loss.id == *id && loss.what == "object"));
+            }
+            "STAGED" => assert_eq!(now.as_deref(), Some("STAGED")),
+            "SUSPENDED" => assert!(now.is_some(), "{:?}", problems(&report)),
+            _ => assert!(matches!(now.as_deref(), Some("ACTIVE" | "PROVISIONED")), "{status}: {now:?}"),
+        }
+    }
+    let failed: Vec<_> = report.actions.iter().filter(|a| a.outcome == Outcome::Failed).collect();
+    assert!(failed.is_empty(), "{failed:#?}");
+    let held: Vec<_> = report.actions.iter().filter(|a| a.outcome == Outcome::HeldBack).collect();
+    assert!(held.iter().all(|a| a.id == lost["SUSPENDED"]), "{held:#?}");
+}
+
+#[test]
+fn additive_brings_changed_objects_back_and_leaves_what_was_added() {
+    let bench = Bench::new(60);
+    let snapshot = bench.backup();
+    let admin = bench.sim.admin();
+    let (user, json) = bench.sim.dump("user").into_iter().find(|(_, user)| user["status"] == "ACTIVE").unwrap();
+    let title = json["profile"]["title"].clone();
+    assert!(admin.post(&format!("/api/v1/users/{user}"), serde_json::json!({"profile": {"title": "Changed"}})).is_success());
+    let (group, mut json) = bench.sim.dump("group").into_iter().find(|(_, group)| group["type"] == "OKTA_GROUP").unwrap();
+    let name = json["profile"]["name"].clone();
+    json["profile"]["name"] = "Renamed".into();
+    assert!(admin.put(&format!("/api/v1/groups/{group}"), serde_json::json!({"profile": json["profile"]})).is_success());
+    let rules = bench.sim.dump("group_rule");
+    let (rule, mut json) = rules.into_iter().find(|(_, rule)| rule["status"] == "ACTIVE").unwrap();
+    let rule_name = json["name"].clone();
+    json["name"] = "Renamed".into();
+    assert!(admin.post(&format!("/api/v1/groups/rules/{rule}/lifecycle/deactivate"), serde_json::Value::Null).is_success());
+    assert!(admin.put(&format!("/api/v1/groups/rules/{rule}"), json).is_success());
+    let (zone, mut json) = bench.sim.dump("network_zone").into_iter().find(|(_, zone)| zone["system"] == false).unwrap();
+    let zone_name = json["name"].clone();
+    json["name"] = "Renamed".into();
+    assert!(admin.put(&format!("/api/v1/zones/{zone}"), json).is_success());
+    let added = admin.post("/api/v1/groups", serde_json::json!({"profile": {"name": "New since"}}));
+    assert!(added.is_success());
+
+    let quiet = bench.plan(snapshot, &Selection::default(), Mode::Missing, &IdMap::default());
+    assert_eq!(quiet.actions, Vec::new());
+    let plan = bench.plan(snapshot, &Selection::default(), Mode::Additive, &IdMap::default());
+    let (report, ids) = bench.apply(&plan);
+    assert_eq!(problems(&report), Vec::<String>::new());
+    assert_eq!(bench.sim.dump("user")[&user]["profile"]["title"], title);
+    assert_eq!(bench.sim.dump("group")[&group]["profile"]["name"], name);
+    assert_eq!(bench.sim.dump("group_rule")[&rule]["name"], rule_name);
+    assert_eq!(bench.sim.dump("group_rule")[&rule]["status"], "ACTIVE");
+    assert_eq!(bench.sim.dump("network_zone")[&zone]["name"], zone_name);
+    assert!(bench.sim.ids("group").contains(&added.id()), "nothing is removed");
+    let again = bench.plan(snapshot, &Selection::default(), Mode::Additive, &ids);
     assert_eq!(again.actions, Vec::new());
 }
 
