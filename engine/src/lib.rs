@@ -45,10 +45,4 @@ pub mod schedule;
 pub mod store;
 
 #[cfg(test)]
-#[expect(
-    clippy::unwrap_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    reason = "tests"
-)]
 mod testing;
