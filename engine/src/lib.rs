@@ -8,8 +8,15 @@
 //! | [`clock`], [`monitor`] | The seams for time, and for progress, counts and cancelling |
 //! | [`catalogue`] | The table of Okta object types, as data |
 //! | [`object`] | One Okta object or relation, in canonical form |
+//! | [`plan`] | What a restore would do, decided before anything is done |
+//! | [`diff`], [`export`] | What is different; a snapshot as plain objects |
+//! | [`restore`] | Carries out an approved plan, by its journal |
 pub mod catalogue;
 pub mod clock;
+pub mod diff;
+pub mod export;
 pub mod id;
 pub mod monitor;
 pub mod object;
+pub mod plan;
+pub mod restore;
