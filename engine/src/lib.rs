@@ -20,3 +20,4 @@ pub mod monitor;
 pub mod object;
 pub mod plan;
 pub mod restore;
+pub mod schedule;
