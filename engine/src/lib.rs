@@ -15,9 +15,14 @@
 //! | [`plan`] | What a restore would do, decided before anything is done |
 //! | [`diff`], [`export`] | What is different; a snapshot as plain objects |
 //! | [`restore`] | Carries out an approved plan, by its journal |
+//! | [`schedule`] | When a domain's backups are due |
+//! | [`okta`] | The seam to an org, and the client behind it |
+pub mod blobs;
 pub mod canonical;
 pub mod catalogue;
+pub mod chunk;
 pub mod clock;
+pub mod codec;
 pub mod diff;
 pub mod durable;
 pub mod export;
@@ -25,6 +30,8 @@ pub mod id;
 pub mod keys;
 pub mod monitor;
 pub mod object;
+pub mod okta;
+pub mod pack;
 pub mod plan;
 pub mod restore;
 pub mod schedule;
