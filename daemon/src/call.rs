@@ -12,7 +12,6 @@ use tokio::sync::mpsc;
 
 use crate::problem::Problem;
 use crate::roles::Role;
-use crate::state::audit::Peer;
 
 /// How many rows a page has where the caller does not say.
 const LIMIT_DEFAULT: usize = 100;
@@ -21,7 +20,7 @@ pub(crate) const LIMIT_MAX: usize = 10_000;
 /// How many pieces of a stream wait for a slow reader.
 const STREAM_PIECES_MAX: usize = 16;
 
-/// A request whose sender may make it.
+/// A request.
 #[derive(Debug)]
 pub(crate) struct Call {
     /// The path's parameters, decoded.
@@ -30,8 +29,6 @@ pub(crate) struct Call {
     pub(crate) query: Vec<(String, String)>,
     /// The body.
     pub(crate) body: Bytes,
-    /// Who asks.
-    pub(crate) peer: Peer,
     /// What they may do.
     pub(crate) role: Role,
     /// Whether `application/x-ndjson` was asked for.
@@ -44,12 +41,11 @@ pub(crate) struct Call {
 
 impl Call {
     /// A call with these parts.
-    pub(crate) fn new(peer: Peer, role: Role) -> Self {
+    pub(crate) fn new(role: Role) -> Self {
         Self {
             params: Vec::new(),
             query: Vec::new(),
             body: Bytes::new(),
-            peer,
             role,
             ndjson: false,
             last_event_id: None,

@@ -1,7 +1,6 @@
 //! The domain card: what is shown of a registered domain, put together from state, store and schedule.
 
-use orgkeep_api::domain::{DomainCard, KeyManagement, LastBackup};
-use orgkeep_api::job::JobState;
+use orgkeep_api::domain::{AppStatus, DomainCard, KeyManagement, LastBackup};
 use orgkeep_engine::clock;
 
 use crate::app::App;
@@ -100,7 +99,6 @@ fn own_warnings(domain: &DomainRecord, provider_ok: bool) -> Vec<String> {
 impl App {
     /// Makes the card say what the org's answer to a job showed.
     pub(crate) fn note_org_answer(&self, domain: &DomainRecord, outcome: Result<&[String], &Problem>) {
-        use orgkeep_api::domain::AppStatus;
         let (status, detail) = match outcome {
             Ok([]) => (AppStatus::Connected, None),
             Ok(missing) => (AppStatus::MissingScopes, org::missing_detail(missing)),
@@ -128,9 +126,4 @@ impl App {
     pub(crate) fn provider_ok(&self) -> bool {
         self.keyring.status(self).detail.is_none()
     }
-}
-
-/// Whether a finished backup left a snapshot.
-pub(crate) fn made_snapshot(state: JobState) -> bool {
-    matches!(state, JobState::Succeeded | JobState::CompletedWithErrors)
 }

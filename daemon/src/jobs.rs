@@ -16,7 +16,7 @@ use orgkeep_api::job::{
     BackupMode, Job, JobError, JobEvent, JobKind, JobProgress, JobState, ReportItem, Trigger,
 };
 use orgkeep_engine::clock;
-use orgkeep_engine::id::JobId;
+use orgkeep_engine::id::{JobId, PlanId};
 use orgkeep_engine::monitor::{Monitor, Progress};
 use serde_json::value::RawValue;
 use tokio::sync::mpsc;
@@ -115,6 +115,8 @@ pub(crate) struct NewJob<'a> {
     pub(crate) mode: Option<BackupMode>,
     /// Whatever else the operation needs, JSON. Kept sealed.
     pub(crate) params: Option<String>,
+    /// The restore plan that the job applies: it has at most one such job.
+    pub(crate) plan: Option<PlanId>,
 }
 
 /// The jobs that wait or run.
@@ -173,6 +175,7 @@ impl Jobs {
             trigger,
             mode: Some(mode),
             params: None,
+            plan: None,
         };
         let record = self.accept(app, &mut inner, &new)?;
         let job = document(app, &record);
@@ -190,7 +193,7 @@ impl Jobs {
             return Err(Problem::new("queue_full", "Wait until some jobs have ended, then try again."));
         }
         let mut record = record_of(app, new)?;
-        record.n = app.state()?.insert_job(&record)?;
+        record.n = app.state()?.insert_job(&record, new.plan)?;
         metrics::counter!("orgkeep_jobs_accepted_total", "kind" => record.kind.as_str()).increment(1);
         Ok(record)
     }
@@ -208,12 +211,13 @@ impl Jobs {
             trigger,
             mode: Some(BackupMode::Incremental),
             params: None,
+            plan: None,
         };
         let mut record = record_of(app, &new)?;
         record.state = JobState::Cancelled;
         record.finished_at = Some(record.created_at);
         record.error_code = Some(SKIPPED.0.to_owned());
-        record.n = app.state()?.insert_job(&record)?;
+        record.n = app.state()?.insert_job(&record, None)?;
         tracing::warn!(domain = %domain.name, "A scheduled backup was skipped: key management is not enabled");
         tell(app, &document(app, &record), None);
         Ok(())
@@ -715,9 +719,4 @@ pub(crate) fn report_items(app: &App, id: JobId) -> Result<Vec<ReportItem>, Prob
     let Some(sealed) = app.state()?.job_report(id)? else { return Ok(Vec::new()) };
     let opened = app.unseal(REPORT, &sealed)?;
     serde_json::from_slice(&opened).map_err(|error| Problem::internal("The report cannot be read", &error))
-}
-
-/// Whether the row is a scheduled run that was skipped.
-pub(crate) fn was_skipped(record: &JobRecord) -> bool {
-    record.started_at.is_none() && record.error_code.as_deref() == Some(SKIPPED.0)
 }

@@ -8,7 +8,7 @@ use orgkeep_engine::catalogue::ObjectType;
 use orgkeep_engine::id::{DomainId, hex};
 use orgkeep_engine::keys::{open_envelope, seal_envelope};
 use orgkeep_engine::monitor::{Monitor, Silent};
-use orgkeep_engine::okta::{Credentials, Http, HttpOptions, OktaDomain, OktaError};
+use orgkeep_engine::okta::{Credentials, Http, HttpOptions, OktaApi, OktaDomain, OktaError};
 
 use crate::app::App;
 use crate::keyring::key_problem;
@@ -112,7 +112,7 @@ pub(crate) fn okta_problem(error: &OktaError) -> Problem {
     tracing::warn!(error = %chain(error), "Okta did not do what was asked");
     let code = match error.code() {
         code @ ("unauthorized" | "unreachable" | "admin_host" | "not_okta" | "dpop_required" | "rate_limited"
-        | "cancelled") => code,
+        | "cancelled" | "missing_scopes") => code,
         "invalid_okta_domain" | "invalid_private_key" => "invalid_value",
         _ => "okta_error",
     };
@@ -123,11 +123,44 @@ pub(crate) fn okta_problem(error: &OktaError) -> Problem {
     }
 }
 
+/// The code of a problem for the code of an engine's error.
+pub(crate) fn code_of(code: &str) -> &str {
+    match code {
+        "okta_refused" | "okta_failed" | "not_available" | "malformed_answer" | "answer_lost" | "not_found" => "okta_error",
+        other => other,
+    }
+}
+
+/// Refuses to go on where scopes are not granted that carrying out a plan needs.
+pub(crate) fn require_scopes(app: &App, domain: &DomainRecord, scopes: &[String]) -> Result<(), Problem> {
+    if scopes.is_empty() {
+        return Ok(());
+    }
+    let ask = || {
+        let api = connect(app, domain, scopes.to_vec(), Arc::new(Silent))?;
+        api.granted_scopes().map_err(|error| okta_problem(&error))
+    };
+    let answer = std::thread::scope(|scope| scope.spawn(ask).join());
+    let granted = match answer {
+        Ok(Ok(None)) => return Ok(()),
+        Ok(Ok(Some(granted))) => granted,
+        Ok(Err(problem)) if problem.code() == "missing_scopes" => Vec::new(),
+        Ok(Err(problem)) => return Err(problem),
+        Err(_) => return Err(Problem::new("internal", "Asking for scopes failed; the daemon's log says where.")),
+    };
+    let missing: Vec<String> = scopes.iter().filter(|scope| !granted.contains(scope)).cloned().collect();
+    match missing_detail(&missing) {
+        None => Ok(()),
+        Some(detail) => Err(Problem::new("missing_scopes", detail).with_scopes(missing)),
+    }
+}
+
 /// What a problem says about how the org answers; `None` if nothing.
 pub(crate) fn status_after(code: &str) -> Option<AppStatus> {
     match code {
         "unauthorized" => Some(AppStatus::Unauthorized),
         "unreachable" => Some(AppStatus::Unreachable),
+        "missing_scopes" => Some(AppStatus::MissingScopes),
         _ => None,
     }
 }

@@ -296,7 +296,8 @@ async fn no_such_path(
     ConnectInfo(peer): ConnectInfo<PeerInfo>,
     uri: Uri,
 ) -> Response {
-    nothing_there(app, peer, Problem::not_found(format_args!("path {}", uri.path()))).await
+    let problem = Problem::not_found(format_args!("path {}", uri.path()));
+    nothing_there(app, peer, problem).await
 }
 
 async fn no_such_method(State(app): State<Arc<App>>, ConnectInfo(peer): ConnectInfo<PeerInfo>) -> Response {
@@ -336,7 +337,7 @@ async fn serve(
     };
     let for_events = Arc::clone(&app);
     let work = move || {
-        let mut call = Call::new(peer.peer(), Viewer);
+        let mut call = Call::new(Viewer);
         call.params = params;
         call.query = query.0;
         call.body = body;

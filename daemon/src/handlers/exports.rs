@@ -32,6 +32,7 @@ pub(crate) fn start(app: &Arc<App>, call: &Call) -> Result<Answer, Problem> {
         trigger: Trigger::Manual,
         mode: None,
         params: Some(params),
+        plan: None,
     };
     Answer::accepted(&app.jobs.submit(app, &new)?)
 }

@@ -52,6 +52,7 @@ pub(crate) fn start(app: &Arc<App>, call: &Call) -> Result<Answer, Problem> {
         trigger: Trigger::Manual,
         mode: None,
         params: Some(params),
+        plan: None,
     };
     Answer::accepted(&app.jobs.submit(app, &new)?)
 }
@@ -251,8 +252,9 @@ pub(crate) fn apply(app: &Arc<App>, call: &Call) -> Result<Answer, Problem> {
         trigger: Trigger::Manual,
         mode: None,
         params: Some(params),
+        plan: Some(record.id),
     };
-    let job = app.jobs.submit_for_plan(app, &new, record.id)?;
+    let job = app.jobs.submit(app, &new)?;
     drop(applying);
     Answer::accepted(&job)
 }

@@ -55,6 +55,6 @@ fn start<T: serde::Serialize>(app: &Arc<App>, kind: JobKind, params: Option<&T>)
         .map(serde_json::to_string)
         .transpose()
         .map_err(|error| Problem::internal("The request could not be kept", &error))?;
-    let new = NewJob { kind, domain: None, trigger: Trigger::Manual, mode: None, params };
+    let new = NewJob { kind, domain: None, trigger: Trigger::Manual, mode: None, params, plan: None };
     Answer::accepted(&app.jobs.submit(app, &new)?)
 }
