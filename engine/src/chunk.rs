@@ -184,9 +184,9 @@ impl Column {
                 text.extend_from_slice(raw);
                 return text.push(OTHER_END);
             };
-            if content == own_id.as_bytes() {
+            if !own_id.is_empty() && content == own_id.as_bytes() {
                 text.push(OWN_ID);
-            } else if content == parent_id.as_bytes() {
+            } else if !parent_id.is_empty() && content == parent_id.as_bytes() {
                 text.push(PARENT_ID);
             } else {
                 text.extend_from_slice(content);

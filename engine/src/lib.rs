@@ -15,7 +15,6 @@
 //! | [`plan`] | What a restore would do, decided before anything is done |
 //! | [`diff`], [`export`] | What is different; a snapshot as plain objects |
 //! | [`restore`] | Carries out an approved plan, by its journal |
-//! | [`schedule`] | When a domain's backups are due |
 //! | [`okta`] | The seam to an org, and the client behind it |
 pub mod blobs;
 pub mod canonical;
@@ -27,12 +26,14 @@ pub mod diff;
 pub mod durable;
 pub mod export;
 pub mod id;
+pub mod index;
 pub mod keys;
 pub mod monitor;
 pub mod object;
 pub mod okta;
 pub mod pack;
 pub mod plan;
+pub mod record;
 pub mod restore;
 pub mod schedule;
 pub mod store;
