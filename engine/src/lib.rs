@@ -16,12 +16,18 @@
 //! | [`diff`], [`export`] | What is different; a snapshot as plain objects |
 //! | [`restore`] | Carries out an approved plan, by its journal |
 //! | [`okta`] | The seam to an org, and the client behind it |
+//! | [`collect`] | Reads an org as of one moment |
+//! | [`authorize`] | Finds out what credentials may read and write |
+//! | [`backup`] | One backup of one domain |
+pub mod authorize;
+pub mod backup;
 pub mod blobs;
 pub mod canonical;
 pub mod catalogue;
 pub mod chunk;
 pub mod clock;
 pub mod codec;
+pub mod collect;
 pub mod diff;
 pub mod durable;
 pub mod export;

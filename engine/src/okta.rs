@@ -17,6 +17,8 @@ mod http;
 mod link;
 mod pacer;
 mod signing;
+#[cfg(test)]
+pub(crate) mod testing;
 mod tokens;
 
 pub use credentials::Credentials;

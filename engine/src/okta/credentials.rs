@@ -41,9 +41,18 @@ struct Sealed {
 #[derive(Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
 enum SealedSecret {
-    ClientSecret { client_id: String, secret: String },
-    PrivateKey { client_id: String, key: String, key_id: Option<String> },
-    ApiToken { token: String },
+    ClientSecret {
+        client_id: String,
+        secret: String,
+    },
+    PrivateKey {
+        client_id: String,
+        key: String,
+        key_id: Option<String>,
+    },
+    ApiToken {
+        token: String,
+    },
 }
 
 impl Drop for Sealed {
@@ -82,7 +91,9 @@ impl Credentials {
     #[must_use]
     pub fn client_id(&self) -> Option<&str> {
         match self {
-            Self::ClientSecret { client_id, .. } | Self::PrivateKey { client_id, .. } => Some(client_id),
+            Self::ClientSecret { client_id, .. } | Self::PrivateKey { client_id, .. } => {
+                Some(client_id)
+            }
             Self::ApiToken(_) => None,
         }
     }
@@ -95,15 +106,27 @@ impl Credentials {
                 client_id: client_id.clone(),
                 secret: secret.expose_secret().to_owned(),
             },
-            Self::PrivateKey { client_id, key, key_id } => SealedSecret::PrivateKey {
+            Self::PrivateKey {
+                client_id,
+                key,
+                key_id,
+            } => SealedSecret::PrivateKey {
                 client_id: client_id.clone(),
                 key: key.expose_secret().to_owned(),
                 key_id: key_id.clone(),
             },
-            Self::ApiToken(token) => SealedSecret::ApiToken { token: token.expose_secret().to_owned() },
+            Self::ApiToken(token) => SealedSecret::ApiToken {
+                token: token.expose_secret().to_owned(),
+            },
         };
         // Strings and an integer always serialise.
-        Zeroizing::new(serde_json::to_vec(&Sealed { version: VERSION, secret }).unwrap_or_default())
+        Zeroizing::new(
+            serde_json::to_vec(&Sealed {
+                version: VERSION,
+                secret,
+            })
+            .unwrap_or_default(),
+        )
     }
 
     /// Reads what [`Credentials::to_bytes`] wrote; `None` if it is something else or of an unknown version.
@@ -118,7 +141,11 @@ impl Credentials {
                 client_id: client_id.clone(),
                 secret: secret.clone().into(),
             },
-            SealedSecret::PrivateKey { client_id, key, key_id } => Self::PrivateKey {
+            SealedSecret::PrivateKey {
+                client_id,
+                key,
+                key_id,
+            } => Self::PrivateKey {
                 client_id: client_id.clone(),
                 key: key.clone().into(),
                 key_id: key_id.clone(),
@@ -136,8 +163,15 @@ mod tests {
     #[test]
     fn credentials_read_back_and_are_not_shown() {
         let all = [
-            Credentials::ClientSecret { client_id: "0oa1".to_owned(), secret: "s3cret".into() },
-            Credentials::PrivateKey { client_id: "0oa2".to_owned(), key: "s3cret".into(), key_id: None },
+            Credentials::ClientSecret {
+                client_id: "0oa1".to_owned(),
+                secret: "s3cret".into(),
+            },
+            Credentials::PrivateKey {
+                client_id: "0oa2".to_owned(),
+                key: "s3cret".into(),
+                key_id: None,
+            },
             Credentials::ApiToken("s3cret".into()),
         ];
         for credentials in all {
@@ -147,7 +181,9 @@ mod tests {
             assert_eq!(again.client_id(), credentials.client_id());
             assert!(!format!("{again:?}").contains("s3cret"));
         }
-        assert!(Credentials::from_bytes(br#"{"version":9,"kind":"api_token","token":"x"}"#).is_none());
+        assert!(
+            Credentials::from_bytes(br#"{"version":9,"kind":"api_token","token":"x"}"#).is_none()
+        );
         assert!(Credentials::from_bytes(b"").is_none());
     }
 }

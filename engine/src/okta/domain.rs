@@ -68,8 +68,15 @@ impl FromStr for OktaDomain {
     type Err = OktaError;
 
     fn from_str(text: &str) -> Result<Self, OktaError> {
-        let refused = |why| OktaError::InvalidDomain { text: text.to_owned(), why };
-        let with_scheme = if text.contains("://") { text.to_owned() } else { format!("https://{text}") };
+        let refused = |why| OktaError::InvalidDomain {
+            text: text.to_owned(),
+            why,
+        };
+        let with_scheme = if text.contains("://") {
+            text.to_owned()
+        } else {
+            format!("https://{text}")
+        };
         let url = Url::parse(&with_scheme).map_err(|_| refused("it is no URL"))?;
         let loopback = match url.host() {
             None => return Err(refused("it names no host")),
@@ -85,13 +92,21 @@ impl FromStr for OktaDomain {
         }
         match (url.scheme(), loopback) {
             ("https", _) | ("http", true) => {}
-            ("http", false) => return Err(refused("plain http is for loopback addresses alone; use https")),
+            ("http", false) => {
+                return Err(refused(
+                    "plain http is for loopback addresses alone; use https",
+                ));
+            }
             _ => return Err(refused("the scheme must be https")),
         }
         if url.port().is_some() && !loopback {
             return Err(refused("a port is for loopback addresses alone"));
         }
-        let host = url.host_str().unwrap_or_default().trim_matches(['[', ']']).to_owned();
+        let host = url
+            .host_str()
+            .unwrap_or_default()
+            .trim_matches(['[', ']'])
+            .to_owned();
         if let Some(right) = without_admin(&host) {
             return Err(OktaError::AdminHost { host, right });
         }
@@ -107,8 +122,12 @@ impl FromStr for OktaDomain {
 pub(super) fn without_admin(host: &str) -> Option<String> {
     let (label, rest) = host.split_once('.')?;
     let okta = ["okta", "oktapreview", "okta-emea", "okta-gov", "trexcloud"];
-    let ours = okta.iter().any(|name| rest.starts_with(&format!("{name}.")));
-    let org = label.strip_suffix("-admin").filter(|org| !org.is_empty() && ours)?;
+    let ours = okta
+        .iter()
+        .any(|name| rest.starts_with(&format!("{name}.")));
+    let org = label
+        .strip_suffix("-admin")
+        .filter(|org| !org.is_empty() && ours)?;
     Some(format!("{org}.{rest}"))
 }
 
@@ -132,22 +151,44 @@ mod tests {
         for (given, base, label) in [
             ("acme.okta.com", "https://acme.okta.com", "acme"),
             ("https://Acme.okta.com/", "https://acme.okta.com", "acme"),
-            ("https://login.acme.example", "https://login.acme.example", "login"),
-            ("http://127.0.0.1:8080", "http://127.0.0.1:8080", "127.0.0.1"),
+            (
+                "https://login.acme.example",
+                "https://login.acme.example",
+                "login",
+            ),
+            (
+                "http://127.0.0.1:8080",
+                "http://127.0.0.1:8080",
+                "127.0.0.1",
+            ),
             ("http://localhost:9", "http://localhost:9", "localhost"),
-            ("https://127.0.0.1:8443", "https://127.0.0.1:8443", "127.0.0.1"),
+            (
+                "https://127.0.0.1:8443",
+                "https://127.0.0.1:8443",
+                "127.0.0.1",
+            ),
             ("http://[::1]:80", "http://[::1]", "::1"),
         ] {
             let domain: OktaDomain = given.parse().unwrap();
-            assert_eq!((domain.as_str(), domain.first_label()), (base, label), "{given}");
+            assert_eq!(
+                (domain.as_str(), domain.first_label()),
+                (base, label),
+                "{given}"
+            );
         }
     }
 
     #[test]
     fn what_is_no_org_address_is_refused() {
         for bad in [
-            "", "http://acme.okta.com", "https://acme.okta.com:8443", "ftp://acme.okta.com",
-            "https://a:b@acme.okta.com", "https://acme.okta.com/admin", "https://acme.okta.com?x=1", "a b",
+            "",
+            "http://acme.okta.com",
+            "https://acme.okta.com:8443",
+            "ftp://acme.okta.com",
+            "https://a:b@acme.okta.com",
+            "https://acme.okta.com/admin",
+            "https://acme.okta.com?x=1",
+            "a b",
         ] {
             let error = bad.parse::<OktaDomain>().unwrap_err();
             assert_eq!(error.code(), "invalid_okta_domain", "{bad}");
@@ -156,7 +197,9 @@ mod tests {
 
     #[test]
     fn the_admin_console_is_pointed_out_with_the_right_host() {
-        let error = "https://acme-admin.okta.com".parse::<OktaDomain>().unwrap_err();
+        let error = "https://acme-admin.okta.com"
+            .parse::<OktaDomain>()
+            .unwrap_err();
         assert_eq!(error.code(), "admin_host");
         assert!(error.hint().unwrap().contains("https://acme.okta.com"));
         assert!("https://my-admin.example.com".parse::<OktaDomain>().is_ok());

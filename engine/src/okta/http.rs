@@ -15,7 +15,9 @@ use url::Url;
 
 use super::pacer::{Pacer, bucket, sleep_until};
 use super::tokens::Tokens;
-use super::{Call, Causes, Credentials, OktaApi, OktaDomain, OktaError, RateHeaders, Reply, domain, link};
+use super::{
+    Call, Causes, Credentials, OktaApi, OktaDomain, OktaError, RateHeaders, Reply, domain, link,
+};
 use crate::clock::Clock;
 use crate::monitor::{Monitor, Progress};
 
@@ -242,9 +244,14 @@ impl Http {
 
     /// Path and query of a next page, if its host is the org's.
     fn next_path(&self, url: &str) -> Result<String, OktaError> {
-        let foreign = OktaError::Malformed { what: "the next page lies on another host" };
-        let base = Url::parse(self.wire.domain.as_str()).map_err(|_| OktaError::Malformed { what: "a link" })?;
-        let url = base.join(url).map_err(|_| OktaError::Malformed { what: "a link" })?;
+        let foreign = OktaError::Malformed {
+            what: "the next page lies on another host",
+        };
+        let base = Url::parse(self.wire.domain.as_str())
+            .map_err(|_| OktaError::Malformed { what: "a link" })?;
+        let url = base
+            .join(url)
+            .map_err(|_| OktaError::Malformed { what: "a link" })?;
         let host = url.host_str().unwrap_or_default().trim_matches(['[', ']']);
         if !domain::same_org(self.wire.domain.host(), host) {
             // Perhaps the okta domain of an org that is called by its custom domain.
@@ -270,7 +277,13 @@ impl Http {
             next = body.and_then(|body| body.links?.next?.href);
         }
         let next = next.map(|url| self.next_path(&url)).transpose()?;
-        Ok(Reply { status: raw.status, next, date: raw.date(), rate: raw.rate(), body: raw.body })
+        Ok(Reply {
+            status: raw.status,
+            next,
+            date: raw.date(),
+            rate: raw.rate(),
+            body: raw.body,
+        })
     }
 }
 
@@ -279,13 +292,19 @@ impl OktaApi for Http {
         let mut renewed = false;
         loop {
             let token = self.tokens.current(&self.wire)?;
-            let raw = self.wire.exchange(&call.method, &call.path, call.safe_to_repeat, &mut || {
-                Ok(Attempt {
-                    authorization: Some(token.header.clone()),
-                    body: call.body.clone().map_or(Body::None, Body::Json),
-                })
-            })?;
-            if raw.status == 401 && !renewed && self.tokens.renewable() && raw.error().error_code != "E0000015" {
+            let raw =
+                self.wire
+                    .exchange(&call.method, &call.path, call.safe_to_repeat, &mut || {
+                        Ok(Attempt {
+                            authorization: Some(token.header.clone()),
+                            body: call.body.clone().map_or(Body::None, Body::Json),
+                        })
+                    })?;
+            if raw.status == 401
+                && !renewed
+                && self.tokens.renewable()
+                && raw.error().error_code != "E0000015"
+            {
                 self.tokens.discard(token.generation);
                 renewed = true;
                 continue;
@@ -333,7 +352,9 @@ fn client(options: &HttpOptions) -> Result<Client, OktaError> {
 }
 
 fn client_error(source: reqwest::Error) -> OktaError {
-    OktaError::Client { source: source.without_url() }
+    OktaError::Client {
+        source: source.without_url(),
+    }
 }
 
 impl Wire {
@@ -357,7 +378,8 @@ impl Wire {
         let bucket = bucket(method, path);
         let (mut failures, mut rate_waits) = (0, 0);
         loop {
-            self.pacer.enter(&bucket, self.clock.as_ref(), self.monitor.as_ref())?;
+            self.pacer
+                .enter(&bucket, self.clock.as_ref(), self.monitor.as_ref())?;
             // The pacer must hear of every end of an attempt, also of one that was never made.
             let attempt = match make() {
                 Ok(attempt) => attempt,
@@ -370,7 +392,9 @@ impl Wire {
             self.monitor.report(Progress::Request);
             let outcome = self.attempt(method, path, attempt);
             drop(slot);
-            let (rate, date) = outcome.as_ref().map_or((None, None), |raw| (raw.rate(), raw.date()));
+            let (rate, date) = outcome
+                .as_ref()
+                .map_or((None, None), |raw| (raw.rate(), raw.date()));
             self.pacer.leave(&bucket, self.clock.now(), rate, date);
             let error = match outcome {
                 Ok(raw) if raw.status == 429 => {
@@ -382,9 +406,15 @@ impl Wire {
                     continue;
                 }
                 Ok(raw) if raw.status >= 500 => raw.server_error(safe),
-                Ok(raw) if safe && raw.is_cut_off(method) => OktaError::Malformed { what: "the body is cut off" },
+                Ok(raw) if safe && raw.is_cut_off(method) => OktaError::Malformed {
+                    what: "the body is cut off",
+                },
                 Ok(raw) => return Ok(raw),
-                Err(Lost::TooLarge) => return Err(OktaError::Malformed { what: "the body is too large" }),
+                Err(Lost::TooLarge) => {
+                    return Err(OktaError::Malformed {
+                        what: "the body is too large",
+                    });
+                }
                 Err(Lost::NotSent(source)) => self.unreachable(source),
                 Err(Lost::Unknown(source)) if safe => self.unreachable(source),
                 Err(Lost::Unknown(_)) => OktaError::LostAnswer,
@@ -407,23 +437,32 @@ impl Wire {
         }
         request = match attempt.body {
             Body::Json(json) => request.header(CONTENT_TYPE, "application/json").body(json),
-            Body::Form(form) => request.header(CONTENT_TYPE, "application/x-www-form-urlencoded").body(form),
+            Body::Form(form) => request
+                .header(CONTENT_TYPE, "application/x-www-form-urlencoded")
+                .body(form),
             // An empty body still needs `Content-Length: 0`, or Okta answers 411.
-            Body::None if matches!(*method, Method::POST | Method::PUT | Method::PATCH) => {
-                request.header(CONTENT_TYPE, "application/json").body(Vec::new())
-            }
+            Body::None if matches!(*method, Method::POST | Method::PUT | Method::PATCH) => request
+                .header(CONTENT_TYPE, "application/json")
+                .body(Vec::new()),
             Body::None => request,
         };
         let lost = |error: reqwest::Error| {
             let error = error.without_url();
-            if error.is_connect() || error.is_builder() { Lost::NotSent(error) } else { Lost::Unknown(error) }
+            if error.is_connect() || error.is_builder() {
+                Lost::NotSent(error)
+            } else {
+                Lost::Unknown(error)
+            }
         };
         let response = request.send().map_err(lost)?;
         read(response)
     }
 
     fn unreachable(&self, source: reqwest::Error) -> OktaError {
-        OktaError::Unreachable { host: self.domain.host().to_owned(), source }
+        OktaError::Unreachable {
+            host: self.domain.host().to_owned(),
+            source,
+        }
     }
 
     /// Waits out a 429. The request was not carried out, so any method may be sent again.
@@ -440,9 +479,13 @@ impl Wire {
             Some(_) => {
                 self.slots.lower();
                 let millis = 1000 + random(1000)?;
-                now.checked_add(SignedDuration::from_millis(i64::try_from(millis).unwrap_or(1000)))
+                now.checked_add(SignedDuration::from_millis(
+                    i64::try_from(millis).unwrap_or(1000),
+                ))
             }
-            None => now.checked_add(SignedDuration::from_secs(RATE_WAIT_SECONDS.min(1 << waits.min(10)))),
+            None => now.checked_add(SignedDuration::from_secs(
+                RATE_WAIT_SECONDS.min(1 << waits.min(10)),
+            )),
         };
         let until = until.unwrap_or(now);
         if let Ok(millis) = u64::try_from(until.duration_since(now).as_millis()) {
@@ -456,19 +499,28 @@ impl Wire {
 
     /// Full jitter: anything up to a bound that doubles with each failure.
     fn back_off(&self, failures: u32) -> Result<(), OktaError> {
-        let bound = BACKOFF_MILLIS.saturating_mul(1 << failures.min(16)).min(BACKOFF_MILLIS_MAX);
+        let bound = BACKOFF_MILLIS
+            .saturating_mul(1 << failures.min(16))
+            .min(BACKOFF_MILLIS_MAX);
         let millis = i64::try_from(random(bound)?).unwrap_or(0);
         let now = self.clock.now();
-        let until = now.checked_add(SignedDuration::from_millis(millis)).unwrap_or(now);
+        let until = now
+            .checked_add(SignedDuration::from_millis(millis))
+            .unwrap_or(now);
         sleep_until(until, self.clock.as_ref(), self.monitor.as_ref())
     }
 
     fn organization(&self) -> Result<Organization, OktaError> {
         let path = "/.well-known/okta-organization";
         let raw = self.exchange(&Method::GET, path, true, &mut || {
-            Ok(Attempt { authorization: None, body: Body::None })
+            Ok(Attempt {
+                authorization: None,
+                body: Body::None,
+            })
         });
-        let not_okta = || OktaError::NotOkta { host: self.domain.host().to_owned() };
+        let not_okta = || OktaError::NotOkta {
+            host: self.domain.host().to_owned(),
+        };
         let raw = match raw {
             Ok(raw) if raw.status == 200 => raw,
             Ok(_) | Err(OktaError::Malformed { .. }) => return Err(not_okta()),
@@ -478,7 +530,10 @@ impl Wire {
         if body.id.is_empty() {
             return Err(not_okta());
         }
-        let links = body.links.map(|links| [links.organization, links.alternate]).unwrap_or_default();
+        let links = body
+            .links
+            .map(|links| [links.organization, links.alternate])
+            .unwrap_or_default();
         let hosts = links
             .into_iter()
             .filter_map(|link| Url::parse(&link?.href?).ok()?.host_str().map(str::to_owned))
@@ -495,15 +550,23 @@ fn random(bound: u64) -> Result<u64, OktaError> {
 fn read(response: Response) -> Result<Raw, Lost> {
     let status = response.status().as_u16();
     let headers = response.headers().clone();
-    let announced = response.content_length().and_then(|length| usize::try_from(length).ok());
+    let announced = response
+        .content_length()
+        .and_then(|length| usize::try_from(length).ok());
     if announced.is_some_and(|length| length > BODY_BYTES_MAX) {
         return Err(Lost::TooLarge);
     }
-    let body = response.bytes().map_err(|error| Lost::Unknown(error.without_url()))?;
+    let body = response
+        .bytes()
+        .map_err(|error| Lost::Unknown(error.without_url()))?;
     if body.len() > BODY_BYTES_MAX {
         return Err(Lost::TooLarge);
     }
-    Ok(Raw { status, headers, body: body.into() })
+    Ok(Raw {
+        status,
+        headers,
+        body: body.into(),
+    })
 }
 
 fn contains(bytes: &[u8], part: &[u8]) -> bool {
@@ -525,7 +588,9 @@ impl Raw {
 
     fn date(&self) -> Option<Timestamp> {
         let text = self.text(DATE.as_str())?;
-        jiff::fmt::rfc2822::DateTimeParser::new().parse_timestamp(text).ok()
+        jiff::fmt::rfc2822::DateTimeParser::new()
+            .parse_timestamp(text)
+            .ok()
     }
 
     fn error(&self) -> ErrorBody {
@@ -538,7 +603,10 @@ impl Raw {
             return false;
         }
         let body = self.body.trim_ascii();
-        !matches!((body.first(), body.last()), (Some(b'['), Some(b']')) | (Some(b'{'), Some(b'}')))
+        !matches!(
+            (body.first(), body.last()),
+            (Some(b'['), Some(b']')) | (Some(b'{'), Some(b'}'))
+        )
     }
 
     fn server_error(&self, safe: bool) -> OktaError {
@@ -548,38 +616,63 @@ impl Raw {
         if !safe && !untouched {
             return OktaError::LostAnswer;
         }
-        OktaError::Failed { status: self.status, code }
+        OktaError::Failed {
+            status: self.status,
+            code,
+        }
     }
 
     fn refusal(&self) -> OktaError {
         let error = self.error();
         let code = error.error_code;
         match (self.status, code.as_str()) {
-            (401, "E0000015") | (404, "E0000008") | (405, "E0000022") | (410, _) => OktaError::NotAvailable {
-                code: if code.is_empty() { self.status.to_string() } else { code },
+            (401, "E0000015") | (404, "E0000008") | (405, "E0000022") | (410, _) => {
+                OktaError::NotAvailable {
+                    code: if code.is_empty() {
+                        self.status.to_string()
+                    } else {
+                        code
+                    },
+                }
+            }
+            (401, "") => OktaError::Unauthorized {
+                error: "401".to_owned(),
             },
-            (401, "") => OktaError::Unauthorized { error: "401".to_owned() },
             (401, _) => OktaError::Unauthorized { error: code },
-            (403, _) if self.lacks_scope() => OktaError::MissingScopes { scopes: self.challenged_scopes() },
+            (403, _) if self.lacks_scope() => OktaError::MissingScopes {
+                scopes: self.challenged_scopes(),
+            },
             (404, "") => OktaError::NotFound { code: None },
             (404, _) => OktaError::NotFound { code: Some(code) },
             _ => {
-                let causes = error.error_causes.into_iter().map(|cause| cause.error_summary);
+                let causes = error
+                    .error_causes
+                    .into_iter()
+                    .map(|cause| cause.error_summary);
                 let texts = std::iter::once(error.error_summary).chain(causes);
-                OktaError::Refused { status: self.status, code, causes: Causes(texts.collect()) }
+                OktaError::Refused {
+                    status: self.status,
+                    code,
+                    causes: Causes(texts.collect()),
+                }
             }
         }
     }
 
     fn lacks_scope(&self) -> bool {
-        self.text(WWW_AUTHENTICATE.as_str()).is_some_and(|text| text.contains("insufficient_scope"))
+        self.text(WWW_AUTHENTICATE.as_str())
+            .is_some_and(|text| text.contains("insufficient_scope"))
     }
 
     /// The scopes that the challenge names, where it does.
     fn challenged_scopes(&self) -> Vec<String> {
         let challenge = self.text(WWW_AUTHENTICATE.as_str()).unwrap_or_default();
-        let named = challenge.split_once("scope=\"").and_then(|(_, rest)| rest.split_once('"'));
-        named.map(|(scopes, _)| scopes.split_whitespace().map(str::to_owned).collect()).unwrap_or_default()
+        let named = challenge
+            .split_once("scope=\"")
+            .and_then(|(_, rest)| rest.split_once('"'));
+        named
+            .map(|(scopes, _)| scopes.split_whitespace().map(str::to_owned).collect())
+            .unwrap_or_default()
     }
 }
 
@@ -594,7 +687,10 @@ struct Slot<'a>(&'a Slots);
 
 impl Slots {
     fn new(max: usize) -> Self {
-        Self { state: Mutex::new((0, max)), freed: Condvar::new() }
+        Self {
+            state: Mutex::new((0, max)),
+            freed: Condvar::new(),
+        }
     }
 
     fn take(&self) -> Slot<'_> {

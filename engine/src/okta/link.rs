@@ -2,7 +2,11 @@
 
 /// The target of the first link with `rel="next"`, from header values that each may hold several links.
 pub(super) fn next<'a>(values: impl IntoIterator<Item = &'a str>) -> Option<String> {
-    values.into_iter().flat_map(links).find(|link| link.is_next).map(|link| link.target)
+    values
+        .into_iter()
+        .flat_map(links)
+        .find(|link| link.is_next)
+        .map(|link| link.target)
 }
 
 struct Link {
@@ -15,9 +19,14 @@ fn links(value: &str) -> Vec<Link> {
     let mut found = Vec::new();
     let mut rest = value;
     while let Some((_, after)) = rest.split_once('<') {
-        let Some((target, after)) = after.split_once('>') else { break };
+        let Some((target, after)) = after.split_once('>') else {
+            break;
+        };
         let (parameters, after) = split_parameters(after);
-        found.push(Link { target: target.to_owned(), is_next: is_next(parameters) });
+        found.push(Link {
+            target: target.to_owned(),
+            is_next: is_next(parameters),
+        });
         rest = after;
     }
     found
@@ -38,7 +47,9 @@ fn split_parameters(text: &str) -> (&str, &str) {
 
 fn is_next(parameters: &str) -> bool {
     parameters.split(';').any(|parameter| {
-        let Some((name, value)) = parameter.split_once('=') else { return false };
+        let Some((name, value)) = parameter.split_once('=') else {
+            return false;
+        };
         name.trim().eq_ignore_ascii_case("rel")
             && value
                 .trim()
@@ -61,13 +72,21 @@ mod tests {
         assert_eq!(next([SELF, NEXT]), wanted);
         assert_eq!(next([format!("{SELF}, {NEXT}").as_str()]), wanted);
         assert_eq!(next([format!("{NEXT},{SELF}").as_str()]), wanted);
-        assert_eq!(next([NEXT.replace("rel=\"next\"", "title=\"a, b\"; REL=Next").as_str()]), wanted);
+        assert_eq!(
+            next([NEXT
+                .replace("rel=\"next\"", "title=\"a, b\"; REL=Next")
+                .as_str()]),
+            wanted
+        );
     }
 
     #[test]
     fn without_next_there_is_none() {
         assert_eq!(next([SELF]), None);
-        assert_eq!(next(["", "nonsense", "<unclosed", "<u>; rel=\"nextish\""]), None);
+        assert_eq!(
+            next(["", "nonsense", "<unclosed", "<u>; rel=\"nextish\""]),
+            None
+        );
         assert_eq!(next(Vec::<&str>::new()), None);
     }
 }

@@ -73,7 +73,10 @@ enum Decision {
 pub(super) fn bucket(method: &http::Method, path: &str) -> String {
     let path = path.split('?').next().unwrap_or_default();
     let mut segments = path.split('/').filter(|segment| !segment.is_empty());
-    let (root, version) = (segments.next().unwrap_or_default(), segments.next().unwrap_or_default());
+    let (root, version) = (
+        segments.next().unwrap_or_default(),
+        segments.next().unwrap_or_default(),
+    );
     if (root, version) != ("api", "v1") {
         return format!("/{root}/{version}");
     }
@@ -84,7 +87,10 @@ pub(super) fn bucket(method: &http::Method, path: &str) -> String {
         ("apps" | "groups", 1) => format!("/{collection}/id"),
         ("users", 1) if read => "GET /users/id".to_owned(),
         ("users", 1) => "/users/id".to_owned(),
-        ("apps" | "groups" | "users" | "logs" | "iam" | "devices" | "domains" | "agentPools", _) => {
+        (
+            "apps" | "groups" | "users" | "logs" | "iam" | "devices" | "domains" | "agentPools",
+            _,
+        ) => {
             format!("/{collection}")
         }
         _ => "/".to_owned(),
@@ -108,17 +114,27 @@ impl Bucket {
             Some(at) if now < at => at,
             _ => {
                 // The window is over; the next answer tells when the new one ends.
-                let end = now.saturating_add(SignedDuration::from_secs(WINDOW_SECONDS + 1)).unwrap_or(now);
+                let end = now
+                    .saturating_add(SignedDuration::from_secs(WINDOW_SECONDS + 1))
+                    .unwrap_or(now);
                 self.resumes_at = Some(end);
                 self.used = self.in_flight;
                 self.remaining = self.limit.saturating_sub(self.in_flight);
                 end
             }
         };
-        let reserve = if share_pct < 100 { self.limit / RESERVE } else { 0 };
+        let reserve = if share_pct < 100 {
+            self.limit / RESERVE
+        } else {
+            0
+        };
         let spent = self.used >= self.allowed(share_pct);
         let scarce = self.used > 0 && self.remaining <= reserve;
-        if spent || scarce { Decision::Wait(resumes_at) } else { Decision::Go }
+        if spent || scarce {
+            Decision::Wait(resumes_at)
+        } else {
+            Decision::Go
+        }
     }
 
     fn enter(&mut self) {
@@ -166,7 +182,12 @@ impl Pacer {
     /// # Errors
     ///
     /// [`OktaError::Cancelled`].
-    pub(super) fn enter(&self, bucket: &str, clock: &dyn Clock, monitor: &dyn Monitor) -> Result<(), OktaError> {
+    pub(super) fn enter(
+        &self,
+        bucket: &str,
+        clock: &dyn Clock,
+        monitor: &dyn Monitor,
+    ) -> Result<(), OktaError> {
         let mut buckets = self.buckets.lock().unwrap_or_else(PoisonError::into_inner);
         loop {
             if monitor.is_cancelled() {
@@ -198,7 +219,13 @@ impl Pacer {
     }
 
     /// Takes note of an answer, or of none.
-    pub(super) fn leave(&self, bucket: &str, now: Timestamp, rate: Option<RateHeaders>, date: Option<Timestamp>) {
+    pub(super) fn leave(
+        &self,
+        bucket: &str,
+        now: Timestamp,
+        rate: Option<RateHeaders>,
+        date: Option<Timestamp>,
+    ) {
         let mut buckets = self.buckets.lock().unwrap_or_else(PoisonError::into_inner);
         let state = buckets.entry(bucket.to_owned()).or_default();
         state.in_flight = state.in_flight.saturating_sub(1);
@@ -231,13 +258,19 @@ fn report_wait(now: Timestamp, until: Timestamp, monitor: &dyn Monitor) {
 /// # Errors
 ///
 /// [`OktaError::Cancelled`].
-pub(super) fn sleep_until(until: Timestamp, clock: &dyn Clock, monitor: &dyn Monitor) -> Result<(), OktaError> {
+pub(super) fn sleep_until(
+    until: Timestamp,
+    clock: &dyn Clock,
+    monitor: &dyn Monitor,
+) -> Result<(), OktaError> {
     loop {
         if monitor.is_cancelled() {
             return Err(OktaError::Cancelled);
         }
         let left = until.duration_since(clock.now());
-        let Ok(left) = Duration::try_from(left) else { return Ok(()) };
+        let Ok(left) = Duration::try_from(left) else {
+            return Ok(());
+        };
         if left.is_zero() {
             return Ok(());
         }

@@ -71,7 +71,11 @@ impl std::fmt::Debug for Pager<'_> {
 
 impl<'a> Pager<'a> {
     /// Begins at `path`. `items_property`: where the items stand in each page; `None` for a bare array.
-    pub fn new(api: &'a dyn OktaApi, path: impl Into<String>, items_property: Option<&'static str>) -> Self {
+    pub fn new(
+        api: &'a dyn OktaApi,
+        path: impl Into<String>,
+        items_property: Option<&'static str>,
+    ) -> Self {
         let start = path.into();
         Self {
             api,
@@ -93,20 +97,28 @@ impl<'a> Pager<'a> {
     pub fn next_page(&mut self) -> Result<Option<Page>, OktaError> {
         let mut rereads = 0;
         while let Some(path) = self.next.take() {
-            let path = self.limit.map_or_else(|| path.clone(), |limit| with_limit(&path, limit));
+            let path = self
+                .limit
+                .map_or_else(|| path.clone(), |limit| with_limit(&path, limit));
             let at_start = self.followed.is_empty();
             let error = match self.read(&path) {
                 Ok(reply) => {
                     self.next = self.checked_next(&reply)?;
                     let restarted = std::mem::take(&mut self.just_restarted);
-                    return Ok(Some(Page { reply, items_property: self.items_property, restarted }));
+                    return Ok(Some(Page {
+                        reply,
+                        items_property: self.items_property,
+                        restarted,
+                    }));
                 }
                 Err(error) => error,
             };
             match error {
-                OktaError::Refused { status: 400, ref code, .. }
-                    if !at_start && is_cursor_error(code) && self.restarts < RESTARTS_MAX =>
-                {
+                OktaError::Refused {
+                    status: 400,
+                    ref code,
+                    ..
+                } if !at_start && is_cursor_error(code) && self.restarts < RESTARTS_MAX => {
                     self.restarts += 1;
                     self.followed.clear();
                     self.just_restarted = true;
@@ -129,19 +141,18 @@ impl<'a> Pager<'a> {
         Ok(None)
     }
 
-    /// Reads the whole list and hands on each item, with whether the list began again just before it.
+    /// Reads the whole list and hands on each item; after an expired cursor some come again.
     ///
     /// # Errors
     ///
     /// As [`Pager::next_page`], or what `take` returns.
     pub fn for_each<E: From<OktaError>>(
         mut self,
-        take: &mut dyn FnMut(&[u8], bool) -> Result<(), E>,
+        mut take: impl FnMut(&[u8]) -> Result<(), E>,
     ) -> Result<(), E> {
         while let Some(page) = self.next_page()? {
-            let mut restarted = page.restarted;
             for item in page.items()? {
-                take(item, std::mem::take(&mut restarted))?;
+                take(item)?;
             }
         }
         Ok(())
@@ -154,12 +165,18 @@ impl<'a> Pager<'a> {
     }
 
     fn checked_next(&mut self, reply: &Reply) -> Result<Option<String>, OktaError> {
-        let Some(next) = &reply.next else { return Ok(None) };
+        let Some(next) = &reply.next else {
+            return Ok(None);
+        };
         if path_of(next) != path_of(&self.start) {
-            return Err(OktaError::Malformed { what: "the next page belongs to another list" });
+            return Err(OktaError::Malformed {
+                what: "the next page belongs to another list",
+            });
         }
         if !self.followed.insert(next.clone()) {
-            return Err(OktaError::Malformed { what: "the pages of the list run in a circle" });
+            return Err(OktaError::Malformed {
+                what: "the pages of the list run in a circle",
+            });
         }
         Ok(Some(next.clone()))
     }
@@ -170,7 +187,9 @@ fn items<'a>(body: &'a [u8], property: Option<&str>) -> Result<Vec<&'a [u8]>, Ok
         Some(property) => array_items_in(body, property),
         None => array_items(body),
     };
-    items.map_err(|_| OktaError::Malformed { what: "a page is no list of objects" })
+    items.map_err(|_| OktaError::Malformed {
+        what: "a page is no list of objects",
+    })
 }
 
 /// Okta's codes for a cursor it does not know (any more).
@@ -184,16 +203,24 @@ fn path_of(path: &str) -> &str {
 
 fn limit_of(path: &str) -> Option<u32> {
     let (_, query) = path.split_once('?')?;
-    query.split('&').find_map(|part| part.strip_prefix("limit="))?.parse().ok()
+    query
+        .split('&')
+        .find_map(|part| part.strip_prefix("limit="))?
+        .parse()
+        .ok()
 }
 
 /// Half of the page size, if it can be halved.
 fn halved(path: &str) -> Option<u32> {
-    limit_of(path).map(|limit| limit / 2).filter(|limit| *limit >= LIMIT_MIN)
+    limit_of(path)
+        .map(|limit| limit / 2)
+        .filter(|limit| *limit >= LIMIT_MIN)
 }
 
 fn with_limit(path: &str, limit: u32) -> String {
-    let Some((start, query)) = path.split_once('?') else { return path.to_owned() };
+    let Some((start, query)) = path.split_once('?') else {
+        return path.to_owned();
+    };
     let parts: Vec<String> = query
         .split('&')
         .map(|part| match part.strip_prefix("limit=") {

@@ -65,7 +65,11 @@ impl SigningKey {
     /// [`OktaError::InvalidKey`] without any part of the key.
     pub(super) fn read(text: &str, key_id: Option<&str>) -> Result<Self, OktaError> {
         let text = text.trim();
-        let mut key = if text.starts_with('{') { Self::from_jwk(text)? } else { Self::from_pem(text)? };
+        let mut key = if text.starts_with('{') {
+            Self::from_jwk(text)?
+        } else {
+            Self::from_pem(text)?
+        };
         if let Some(key_id) = key_id {
             key.key_id = Some(key_id.to_owned());
         }
@@ -89,19 +93,28 @@ impl SigningKey {
             "PRIVATE KEY" => {
                 let key = EncodingKey::from_rsa_pem(text.as_bytes())
                     .map_err(|_| unusable("it is neither an RSA nor an EC key"))?;
-                Ok(Self { key, algorithm: Algorithm::RS256, key_id: None })
+                Ok(Self {
+                    key,
+                    algorithm: Algorithm::RS256,
+                    key_id: None,
+                })
             }
             "ENCRYPTED PRIVATE KEY" => Err(unusable("it is encrypted with a passphrase")),
-            "PUBLIC KEY" | "RSA PUBLIC KEY" | "CERTIFICATE" => Err(unusable("it is the public part")),
+            "PUBLIC KEY" | "RSA PUBLIC KEY" | "CERTIFICATE" => {
+                Err(unusable("it is the public part"))
+            }
             _ => Err(unusable("it is no private key in PEM")),
         }
     }
 
     fn from_jwk(text: &str) -> Result<Self, OktaError> {
-        let jwk: PrivateJwk = serde_json::from_str(text).map_err(|_| unusable("the JWK cannot be read"))?;
+        let jwk: PrivateJwk =
+            serde_json::from_str(text).map_err(|_| unusable("the JWK cannot be read"))?;
         let mut key = match jwk.kty.as_str() {
             "RSA" => {
-                let parts = [&jwk.n, &jwk.e, &jwk.d, &jwk.p, &jwk.q, &jwk.dp, &jwk.dq, &jwk.qi];
+                let parts = [
+                    &jwk.n, &jwk.e, &jwk.d, &jwk.p, &jwk.q, &jwk.dp, &jwk.dq, &jwk.qi,
+                ];
                 let mut body = integer(&[0]);
                 for part in parts {
                     body.extend(integer(&decoded(part.as_deref())?));
@@ -134,12 +147,24 @@ impl SigningKey {
     }
 
     fn rsa(pkcs1: &[u8]) -> Self {
-        Self { key: EncodingKey::from_rsa_der(pkcs1), algorithm: Algorithm::RS256, key_id: None }
+        Self {
+            key: EncodingKey::from_rsa_der(pkcs1),
+            algorithm: Algorithm::RS256,
+            key_id: None,
+        }
     }
 
     fn ec(pkcs8: &[u8], curve: &[u8]) -> Self {
-        let algorithm = if curve == OID_P256 { Algorithm::ES256 } else { Algorithm::ES384 };
-        Self { key: EncodingKey::from_ec_der(pkcs8), algorithm, key_id: None }
+        let algorithm = if curve == OID_P256 {
+            Algorithm::ES256
+        } else {
+            Algorithm::ES384
+        };
+        Self {
+            key: EncodingKey::from_ec_der(pkcs8),
+            algorithm,
+            key_id: None,
+        }
     }
 
     /// A fresh assertion for one request to `audience`, which must be exactly the URL that is called.
@@ -147,7 +172,12 @@ impl SigningKey {
     /// # Errors
     ///
     /// [`OktaError::InvalidKey`] if the key does not sign.
-    pub(super) fn assertion(&self, client_id: &str, audience: &str, now: Timestamp) -> Result<String, OktaError> {
+    pub(super) fn assertion(
+        &self,
+        client_id: &str,
+        audience: &str,
+        now: Timestamp,
+    ) -> Result<String, OktaError> {
         let mut nonce = [0u8; 16];
         getrandom::fill(&mut nonce)?;
         let mut header = Header::new(self.algorithm);
@@ -224,7 +254,12 @@ fn tagged(tag: u8, body: &[u8]) -> Vec<u8> {
     match u8::try_from(body.len()) {
         Ok(short) if short < 0x80 => out.push(short),
         _ => {
-            let length: Vec<u8> = body.len().to_be_bytes().into_iter().skip_while(|byte| *byte == 0).collect();
+            let length: Vec<u8> = body
+                .len()
+                .to_be_bytes()
+                .into_iter()
+                .skip_while(|byte| *byte == 0)
+                .collect();
             out.push(0x80 | u8::try_from(length.len()).unwrap_or(0));
             out.extend(length);
         }

@@ -74,7 +74,12 @@ impl Tokens {
             }
             Credentials::ClientSecret { .. } | Credentials::ApiToken(_) => None,
         };
-        Ok(Self { credentials, key, wanted, state: Mutex::default() })
+        Ok(Self {
+            credentials,
+            key,
+            wanted,
+            state: Mutex::default(),
+        })
     }
 
     pub(super) fn renewable(&self) -> bool {
@@ -116,7 +121,11 @@ impl Tokens {
     /// Forgets a token that was refused, unless it has been replaced meanwhile.
     pub(super) fn discard(&self, generation: u64) {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        if state.token.as_ref().is_some_and(|token| token.generation == generation) {
+        if state
+            .token
+            .as_ref()
+            .is_some_and(|token| token.generation == generation)
+        {
             state.token = None;
         }
     }
@@ -132,7 +141,11 @@ impl Tokens {
     }
 
     /// A token with as many of the wanted scopes as are granted, and which those are.
-    fn fetch(&self, wire: &Wire, known: Option<&[String]>) -> Result<(TokenAnswer, Vec<String>), OktaError> {
+    fn fetch(
+        &self,
+        wire: &Wire,
+        known: Option<&[String]>,
+    ) -> Result<(TokenAnswer, Vec<String>), OktaError> {
         let first: Vec<String> = known.map_or_else(|| self.wanted.clone(), <[String]>::to_vec);
         if let Grant::Granted(answer) = self.request(wire, &first)? {
             let granted = granted_in(&answer, first);
@@ -141,19 +154,28 @@ impl Tokens {
         let mut requests = 1;
         let granted = self.bisect(wire, &self.wanted, &mut requests)?;
         if granted.is_empty() {
-            return Err(OktaError::MissingScopes { scopes: self.wanted.clone() });
+            return Err(OktaError::MissingScopes {
+                scopes: self.wanted.clone(),
+            });
         }
         match self.request(wire, &granted)? {
             Grant::Granted(answer) => {
                 let granted = granted_in(&answer, granted);
                 Ok((answer, granted))
             }
-            Grant::Refused => Err(OktaError::MissingScopes { scopes: self.wanted.clone() }),
+            Grant::Refused => Err(OktaError::MissingScopes {
+                scopes: self.wanted.clone(),
+            }),
         }
     }
 
     /// Those of `scopes`, known to be refused together, that are granted.
-    fn bisect(&self, wire: &Wire, scopes: &[String], requests: &mut u32) -> Result<Vec<String>, OktaError> {
+    fn bisect(
+        &self,
+        wire: &Wire,
+        scopes: &[String],
+        requests: &mut u32,
+    ) -> Result<Vec<String>, OktaError> {
         if scopes.len() <= 1 || *requests >= BISECT_REQUESTS_MAX {
             return Ok(Vec::new());
         }
@@ -174,7 +196,8 @@ impl Tokens {
         let audience = wire.url(TOKEN_PATH);
         let raw = wire.exchange(&http::Method::POST, TOKEN_PATH, true, &mut || {
             let mut form = form_urlencoded::Serializer::new(String::new());
-            form.append_pair("grant_type", "client_credentials").append_pair("scope", &scope);
+            form.append_pair("grant_type", "client_credentials")
+                .append_pair("scope", &scope);
             let mut authorization = None;
             match (&self.credentials, &self.key) {
                 (Credentials::ClientSecret { client_id, secret }, _) => {
@@ -191,7 +214,10 @@ impl Tokens {
                 }
                 (Credentials::PrivateKey { .. } | Credentials::ApiToken(_), _) => {}
             }
-            Ok(Attempt { authorization, body: Body::Form(form.finish()) })
+            Ok(Attempt {
+                authorization,
+                body: Body::Form(form.finish()),
+            })
         })?;
         judge(wire, &raw)
     }
@@ -202,7 +228,9 @@ fn secret<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<SecretStr
 }
 
 fn judge(wire: &Wire, raw: &Raw) -> Result<Grant, OktaError> {
-    let not_okta = || OktaError::NotOkta { host: wire.domain.host().to_owned() };
+    let not_okta = || OktaError::NotOkta {
+        host: wire.domain.host().to_owned(),
+    };
     if (200..300).contains(&raw.status) {
         let answer: TokenAnswer = serde_json::from_slice(&raw.body).map_err(|_| not_okta())?;
         if answer.token_type.eq_ignore_ascii_case("dpop") {
@@ -215,8 +243,12 @@ fn judge(wire: &Wire, raw: &Raw) -> Result<Grant, OktaError> {
     match (raw.status, error.as_str()) {
         (400, "invalid_scope" | "consent_required") => Ok(Grant::Refused),
         (400, "invalid_dpop_proof" | "use_dpop_nonce") => Err(OktaError::DpopRequired),
-        (400 | 401 | 403, word) if !word.is_empty() => Err(OktaError::Unauthorized { error: word.to_owned() }),
-        (401, _) => Err(OktaError::Unauthorized { error: "401".to_owned() }),
+        (400 | 401 | 403, word) if !word.is_empty() => Err(OktaError::Unauthorized {
+            error: word.to_owned(),
+        }),
+        (401, _) => Err(OktaError::Unauthorized {
+            error: "401".to_owned(),
+        }),
         _ => Err(not_okta()),
     }
 }
@@ -232,14 +264,16 @@ fn granted_in(answer: &TokenAnswer, asked: Vec<String>) -> Vec<String> {
 fn basic(client_id: &str, secret: &SecretString) -> Result<HeaderValue, OktaError> {
     use base64::Engine;
     let pair = zeroize::Zeroizing::new(format!("{client_id}:{}", secret.expose_secret()));
-    let text = zeroize::Zeroizing::new(base64::engine::general_purpose::STANDARD.encode(pair.as_bytes()));
+    let text =
+        zeroize::Zeroizing::new(base64::engine::general_purpose::STANDARD.encode(pair.as_bytes()));
     header("Basic", &text)
 }
 
 fn header(scheme: &str, secret: &str) -> Result<HeaderValue, OktaError> {
     let text = zeroize::Zeroizing::new(format!("{scheme} {secret}"));
-    let mut value = HeaderValue::from_str(&text)
-        .map_err(|_| OktaError::Unauthorized { error: "it holds characters no credential has".to_owned() })?;
+    let mut value = HeaderValue::from_str(&text).map_err(|_| OktaError::Unauthorized {
+        error: "it holds characters no credential has".to_owned(),
+    })?;
     value.set_sensitive(true);
     Ok(value)
 }
