@@ -7,7 +7,7 @@ use crate::app::App;
 use crate::org;
 use crate::problem::Problem;
 use crate::scheduler::Facts;
-use crate::state::domains::DomainRecord;
+use crate::state::domains::{DomainRecord, ScopesRecord};
 
 /// How many remarks of the last backup the card repeats.
 const WARNINGS_MAX: usize = 20;
@@ -61,6 +61,15 @@ pub(crate) fn card(app: &App, domain: &DomainRecord, provider_ok: bool) -> Resul
     })
 }
 
+/// What a job found missing is missing; what was missing before and is not any more was granted meanwhile.
+fn take_missing(scopes: &mut ScopesRecord, missing: &[String]) {
+    let found = std::mem::replace(&mut scopes.missing, missing.to_vec());
+    scopes.granted.extend(found);
+    scopes.granted.sort();
+    scopes.granted.dedup();
+    scopes.granted.retain(|scope| !missing.contains(scope));
+}
+
 /// Whether the domain's keys exist and can be used.
 pub(crate) fn key_management(domain: &DomainRecord, provider_ok: bool) -> KeyManagement {
     match (domain.keys_enabled, provider_ok) {
@@ -112,8 +121,7 @@ impl App {
                 record.app_status = status;
                 record.app_status_detail.clone_from(&detail);
                 if let Ok(missing) = outcome {
-                    record.scopes.granted.retain(|scope| !missing.contains(scope));
-                    record.scopes.missing = missing.to_vec();
+                    take_missing(&mut record.scopes, missing);
                 }
             })?)
         });

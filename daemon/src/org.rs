@@ -76,7 +76,7 @@ pub(crate) fn authorize(
     let ask = move || {
         let monitor: Arc<dyn Monitor> = Arc::new(Silent);
         let options = HttpOptions::new(okta_domain, credentials, clock, monitor);
-        authorize::authorize(options, types)
+        authorize::authorize(&options, types)
     };
     let answer = std::thread::scope(|scope| scope.spawn(ask).join());
     match answer {
@@ -100,11 +100,9 @@ pub(crate) fn connect(
     Http::new(options).map_err(|error| okta_problem(&error))
 }
 
-/// The scopes that backups of the domain ask for: those that were granted.
+/// The scopes that backups of the domain ask for: those to read what is to be backed up.
 pub(crate) fn backup_scopes(domain: &DomainRecord) -> Vec<String> {
-    let (read, _) = authorize::scopes_for(&settings::wanted_types(&domain.settings));
-    let granted = |scope: &&str| domain.scopes.granted.iter().any(|granted| granted == scope);
-    read.into_iter().filter(granted).map(str::to_owned).collect()
+    authorize::scopes_for(&settings::wanted_types(&domain.settings)).read
 }
 
 /// An error of the org as a problem.
@@ -120,14 +118,6 @@ pub(crate) fn okta_problem(error: &OktaError) -> Problem {
     match error {
         OktaError::MissingScopes { scopes } => problem.with_scopes(scopes.clone()),
         _ => problem,
-    }
-}
-
-/// The code of a problem for the code of an engine's error.
-pub(crate) fn code_of(code: &str) -> &str {
-    match code {
-        "okta_refused" | "okta_failed" | "not_available" | "malformed_answer" | "answer_lost" | "not_found" => "okta_error",
-        other => other,
     }
 }
 

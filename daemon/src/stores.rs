@@ -48,11 +48,6 @@ impl Stores {
         &self.blobs
     }
 
-    /// Where the index is.
-    pub(crate) fn index(&self) -> &Path {
-        &self.index
-    }
-
     fn lock(&self) -> MutexGuard<'_, Opened> {
         self.opened.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -96,11 +91,6 @@ impl Stores {
         self.lock().domains.remove(&id);
     }
 
-    /// Closes everything, so that the index can be rebuilt; the next use opens it again.
-    pub(crate) fn close(&self) {
-        *self.lock() = Opened::default();
-    }
-
     /// Cuts the index's write-ahead log.
     pub(crate) fn checkpoint(&self) -> Result<(), Problem> {
         let store = self.lock().store.clone();
@@ -115,7 +105,12 @@ impl Stores {
 pub(crate) fn store_problem(error: &StoreError) -> Problem {
     tracing::warn!(error = %chain(error), "The store failed");
     let code = match error {
-        StoreError::NoSpace { .. } => "no_space",
+        StoreError::NoSpace => "no_space",
+        StoreError::Pack { .. } | StoreError::Record { .. } | StoreError::Mismatch { .. } => "damaged",
+        StoreError::UnknownSnapshot { .. } => "not_found",
+        StoreError::DifferentDomains => "invalid_value",
+        StoreError::NoDomainKeys { .. } => "key_management_not_enabled",
+        StoreError::Busy => "busy",
         StoreError::Key(source) => return key_problem(source),
         StoreError::Cancelled => "cancelled",
         _ => "store_unavailable",

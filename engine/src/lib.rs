@@ -20,6 +20,7 @@
 //! | [`collect`] | Reads an org as of one moment |
 //! | [`authorize`] | Finds out what credentials may read and write |
 //! | [`backup`] | One backup of one domain |
+#[cfg(test)]
 mod testing;
 pub mod authorize;
 pub mod backup;

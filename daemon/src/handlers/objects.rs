@@ -5,7 +5,7 @@ use std::sync::Arc;
 use orgkeep_api::snapshot::{AttributeChange, ChangeKind, DiffLine, ObjectLine, Version};
 use orgkeep_engine::catalogue::{self, ObjectType};
 use orgkeep_engine::clock;
-use orgkeep_engine::diff::{self, DiffKind, DiffTo};
+use orgkeep_engine::diff::{self, DiffKind, Stop};
 use orgkeep_engine::export;
 use orgkeep_engine::monitor::Silent;
 use orgkeep_engine::plan::{self, JsonText};
@@ -16,7 +16,7 @@ use crate::app::App;
 use crate::call::{Answer, Call, Rows};
 use crate::handlers::{domain, snapshot};
 use crate::org;
-use crate::problem::{Problem, sentence};
+use crate::problem::Problem;
 
 /// Objects of a snapshot, by type. As a list in pages; one object a line, all at once, where that was asked for.
 pub(crate) fn list(app: &Arc<App>, call: &Call) -> Result<Answer, Problem> {
@@ -128,9 +128,8 @@ pub(crate) fn show(app: &Arc<App>, call: &Call) -> Result<Answer, Problem> {
     let id = call.param("id");
     let stored = reader.get(object_type, id)?;
     let stored = stored.ok_or_else(|| Problem::not_found(format_args!("{object_type} `{id}` in this snapshot")))?;
-    let item = export::object_of(&stored);
     let observed: &[u8] = if stored.observed.is_empty() { b"{}" } else { &stored.observed };
-    let mut body = item;
+    let mut body = export::shown(object_type, &stored.id, &stored.body);
     // Both are canonical objects: the new member goes in front of the closing brace.
     if body.pop() != Some(b'}') {
         return Err(Problem::new("damaged", "The object is no JSON object. Run `store check --read-data`."));
@@ -179,7 +178,6 @@ pub(crate) fn diff(app: &Arc<App>, call: &Call) -> Result<Answer, Problem> {
     let attributes = call.query_as::<bool>("attributes")?.unwrap_or(false) && call.sees_names();
     let names = call.sees_names();
     let store = app.stores.domain(app, from.domain)?;
-    let reader = store.reader(from.id)?;
     let mut to_info = None;
     if to != "live" {
         let owner = app.state()?.domain_by_id(from.domain)?;
@@ -191,22 +189,15 @@ pub(crate) fn diff(app: &Arc<App>, call: &Call) -> Result<Answer, Problem> {
     }
     let app = Arc::clone(app);
     Rows::stream(call, move |rows| {
-        let mut write = |line: diff::DiffLine| rows.row(&document(line, names)).is_ok();
+        let mut write = |line: diff::DiffLine| rows.row(&document(line, names)).map_err(|_| Stop);
         if let Some(info) = to_info {
-            let to = store.reader(info.id)?;
-            return diff::diff(&store, &reader, &DiffTo::Snapshot(&to), attributes, &mut write, &*app.clock, &Silent)
-                .map_err(|error| diff_problem(&error));
+            return Ok(diff::between(&store, from.id, info.id, attributes, &Silent, &mut write)?);
         }
         let domain = app.state()?.domain_by_id(from.domain)?;
         let domain = domain.ok_or_else(|| Problem::not_found("registered domain of this snapshot"))?;
         let api = org::connect(&app, &domain, org::backup_scopes(&domain), Arc::new(Silent))?;
-        diff::diff(&store, &reader, &DiffTo::Live(&api), attributes, &mut write, &*app.clock, &Silent)
-            .map_err(|error| diff_problem(&error))
+        Ok(diff::with_live(&api, &store.reader(from.id)?, attributes, &*app.clock, &Silent, &mut write)?)
     })
-}
-
-fn diff_problem(error: &diff::DiffError) -> Problem {
-    Problem::new(error.code(), sentence(error, error.hint()))
 }
 
 fn document(line: diff::DiffLine, names: bool) -> DiffLine {

@@ -94,9 +94,8 @@ pub(crate) fn scopes(_app: &Arc<App>, call: &Call) -> Result<Answer, Problem> {
     } else {
         settings::object_types(&names).map_err(|error| Problem::invalid(format!("types: {error}.")))?
     };
-    let (read, manage) = authorize::scopes_for(&types);
-    let owned = |scopes: Vec<&str>| scopes.into_iter().map(str::to_owned).collect();
-    Answer::ok(&ScopesToGrant { backup: owned(read), restore: owned(manage) })
+    let scopes = authorize::scopes_for(&types);
+    Answer::ok(&ScopesToGrant { backup: scopes.read, restore: scopes.manage })
 }
 
 pub(crate) fn keys(app: &Arc<App>, _call: &Call) -> Result<Answer, Problem> {

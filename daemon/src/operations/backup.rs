@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use orgkeep_engine::backup::{self, BackupOptions, BackupReport, Outcome};
+use orgkeep_engine::collect::CollectOptions;
 use orgkeep_engine::monitor::Monitor;
 use orgkeep_engine::object::Coverage;
 use serde::Serialize;
@@ -11,7 +12,6 @@ use super::{domain, result};
 use crate::app::App;
 use crate::jobs::{Done, Failure, Live};
 use crate::org;
-use crate::problem::{Problem, sentence};
 use crate::recovery;
 use crate::settings;
 use crate::state::domains::DomainRecord;
@@ -60,10 +60,9 @@ fn back_up(app: &Arc<App>, live: &Arc<Live>, domain: &DomainRecord) -> Result<Ba
     let monitor: Arc<dyn Monitor> = Arc::clone(live) as Arc<dyn Monitor>;
     let api = org::connect(app, domain, org::backup_scopes(domain), monitor)?;
     let store = app.stores.domain(app, domain.id)?;
-    let options = BackupOptions { types: settings::wanted_types(&domain.settings), ..BackupOptions::default() };
-    backup::backup(&api, &store, &options, &*app.clock, &**live).map_err(|error| {
-        Failure::Failed(Problem::new(org::code_of(error.code()), sentence(&error, error.hint())))
-    })
+    let types = settings::wanted_types(&domain.settings);
+    let options = BackupOptions { collect: CollectOptions { types, ..CollectOptions::default() } };
+    Ok(backup::backup(&api, &store, &options, &*app.clock, &**live)?)
 }
 
 /// The scopes that the backup found missing.

@@ -7,7 +7,8 @@ use std::sync::Arc;
 use bytes::Bytes;
 use orgkeep_api::snapshot::StartExport;
 use orgkeep_engine::catalogue::{self, ObjectType};
-use orgkeep_engine::export::{self, ExportError};
+use orgkeep_engine::diff::Stop;
+use orgkeep_engine::export;
 use orgkeep_engine::id::SnapshotId;
 use orgkeep_engine::monitor::{Monitor, Progress};
 use orgkeep_engine::store::SnapshotReader;
@@ -16,7 +17,7 @@ use serde::Serialize;
 use super::{domain, result};
 use crate::app::App;
 use crate::jobs::{Done, ExportSink, Failure, Live};
-use crate::problem::{Problem, sentence};
+use crate::problem::Problem;
 use crate::settings;
 
 /// What an export wrote.
@@ -41,8 +42,6 @@ pub(super) fn run(app: &Arc<App>, live: &Arc<Live>) -> Result<Done, Failure> {
         settings::object_types(&asked.types).map_err(|error| Problem::invalid(error.to_string()))?
     };
     let sink = live.take_sink().ok_or_else(reader_gone)?;
-    let total = types.iter().map(|object_type| reader.count(*object_type)).sum();
-    live.report(Progress::Phase { name: "exporting", total: Some(total) });
     let mut archive = tar::Builder::new(Pieces { sink, buffer: Vec::new() });
     let mut by_type = BTreeMap::new();
     for object_type in types {
@@ -68,7 +67,7 @@ fn write_type(
 ) -> Result<u64, Failure> {
     let mut size = 0u64;
     let mut count = 0u64;
-    walk(live, reader, object_type, &mut |line| {
+    walk(&Counting(live), reader, object_type, &mut |line| {
         size += line.len() as u64 + 1;
         count += 1;
         Ok(())
@@ -87,7 +86,6 @@ fn write_type(
         pieces.write_all(line)?;
         pieces.write_all(b"\n")?;
         written += line.len() as u64 + 1;
-        live.report(Progress::Done { object_type: Some(object_type), count: 1 });
         Ok(())
     })?;
     if written != size {
@@ -105,31 +103,25 @@ fn write_type(
 /// The size of a block of a tar archive, in bytes.
 const TAR_BLOCK: u64 = 512;
 
+/// While a type is only counted nothing is told, but cancelling works.
+struct Counting<'a>(&'a Live);
+
+impl Monitor for Counting<'_> {
+    fn report(&self, _progress: Progress) {}
+
+    fn is_cancelled(&self) -> bool {
+        self.0.is_cancelled()
+    }
+}
+
 /// Gives each line of a type's file.
 fn walk(
-    live: &Live,
+    monitor: &dyn Monitor,
     reader: &SnapshotReader,
     object_type: ObjectType,
     write: &mut dyn FnMut(&[u8]) -> io::Result<()>,
 ) -> Result<(), Failure> {
-    let mut gone = false;
-    let walked = export::export(
-        reader,
-        &[object_type],
-        &mut |item| {
-            if write(&item.line).is_err() {
-                gone = true;
-            }
-            !gone
-        },
-        live,
-    );
-    match walked {
-        _ if gone => Err(reader_gone().into()),
-        Ok(()) => Ok(()),
-        Err(ExportError::Cancelled) => Err(Failure::Cancelled),
-        Err(error) => Err(Problem::new("store_unavailable", sentence(&error, error.hint())).into()),
-    }
+    Ok(export::export(reader, &[object_type], monitor, &mut |item| write(&item.line).map_err(|_| Stop))?)
 }
 
 fn reader_gone() -> Problem {

@@ -72,8 +72,7 @@ fn make_plan(app: &Arc<App>, live: &Arc<Live>, domain: &DomainRecord) -> Result<
         &id_map,
         &*app.clock,
         &**live,
-    )
-    .map_err(|error| Problem::new(org::code_of(error.code()), sentence(&error, error.hint())))?;
+    )?;
     let digest = plan.digest().map_err(|error| Problem::internal("The plan could not be kept", &error))?;
     let body = serde_json::to_vec(&plan)
         .map_err(|error| Problem::internal("The plan could not be kept", &error))?;
@@ -150,9 +149,7 @@ fn carry_out(app: &Arc<App>, live: &Arc<Live>, domain: &DomainRecord, plan: &str
     let monitor: Arc<dyn Monitor> = Arc::clone(live) as Arc<dyn Monitor>;
     let api = org::connect(app, domain, scopes, monitor)?;
     let mut journal = StateJournal { app: Arc::clone(app), job: live.id, domain: domain.id };
-    let report = restore::apply(&api, &plan, &mut journal, &*app.clock, &**live)
-        .map_err(|error| Problem::new(org::code_of(error.code()), sentence(&error, error.hint())))?;
-    Ok(report)
+    Ok(restore::apply(&api, &plan, &mut journal, &*app.clock, &**live)?)
 }
 
 fn item(action: &ActionReport) -> ReportItem {

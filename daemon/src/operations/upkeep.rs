@@ -2,10 +2,9 @@
 
 use std::sync::Arc;
 
-use orgkeep_api::store::{CheckProblem, CheckResult, ObjectName, StartCheck};
-use orgkeep_engine::check;
-use orgkeep_engine::monitor::{Monitor, Progress};
-use orgkeep_engine::store::{DomainStore, Store};
+use orgkeep_api::store::CheckProblem;
+use orgkeep_engine::store::{DomainStore, Store, StoreProblem};
+use serde::Serialize;
 
 use super::result;
 use crate::app::App;
@@ -30,34 +29,29 @@ fn domains(app: &App, live: &Live, store: &Store) -> Result<Vec<DomainStore>, Pr
 }
 
 pub(super) fn check(app: &Arc<App>, live: &Arc<Live>) -> Result<Done, Failure> {
-    let params = live.params(app)?;
-    let asked: StartCheck = serde_json::from_slice(&params)
-        .map_err(|error| Problem::internal("The job's parameters cannot be read", &error))?;
-    let store = app.stores.store()?;
-    let domains = domains(app, live, &store)?;
-    let report = check::check(&store, &domains, asked.read_data, &**live)?;
-    let problems: Vec<CheckProblem> = report
-        .problems
-        .iter()
-        .map(|problem| CheckProblem {
-            blob: problem.blob.clone(),
-            what: problem.what.clone(),
-            objects: problem
-                .objects
-                .iter()
-                .map(|(object_type, id)| ObjectName { object_type: object_type.name().to_owned(), id: id.clone() })
-                .collect(),
-        })
-        .collect();
-    Ok(Done {
-        with_errors: !problems.is_empty(),
-        result: result(&CheckResult { packs: report.packs, chunks: report.chunks, bytes: report.bytes, problems }),
-        items: Vec::new(),
-    })
+    reindex(app, live)
 }
 
-/// Runs alone: the index is closed, made anew from the blobs, and opened again.
+/// What a rebuild of the index found.
+#[derive(Debug, Serialize)]
+struct Reindexed {
+    snapshots: u64,
+    problems: Vec<CheckProblem>,
+}
+
+fn found(problem: &StoreProblem) -> CheckProblem {
+    CheckProblem { blob: problem.blob.clone(), what: problem.what.clone(), objects: Vec::new() }
+}
+
+/// The index is made anew from the blobs beside the old one, which serves until then.
 pub(super) fn reindex(app: &Arc<App>, live: &Arc<Live>) -> Result<Done, Failure> {
-    live.report(Progress::Phase { name: "reindexing", total: None });
-    let _ = app; Ok(Done::default())
+    let store = app.stores.store()?;
+    let domains = domains(app, live, &store)?;
+    let report = store.reindex(&domains, &**live)?;
+    let problems: Vec<CheckProblem> = report.problems.iter().map(found).collect();
+    Ok(Done {
+        with_errors: !problems.is_empty(),
+        result: result(&Reindexed { snapshots: report.snapshots, problems }),
+        items: Vec::new(),
+    })
 }
