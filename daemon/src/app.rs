@@ -1,6 +1,7 @@
 //! Everything the daemon's parts share, made once at the start.
 
 use std::path::PathBuf;
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use jiff::Timestamp;
@@ -42,6 +43,8 @@ pub(crate) struct App {
     pub(crate) events: Events,
     /// Held while a domain is registered, so that no name and no org is taken twice.
     registering: Mutex<()>,
+    /// Whether the store's registrations have been compared with the state.
+    pub(crate) recovered: AtomicBool,
     /// Starts what is due.
     pub(crate) scheduler: Scheduler,
     /// The counters of `/metrics`.
@@ -81,6 +84,7 @@ impl App {
             jobs: Jobs::default(),
             events: Events::new(run),
             registering: Mutex::new(()),
+            recovered: AtomicBool::new(false),
             scheduler: Scheduler::default(),
             metrics,
             shutdown: CancellationToken::new(),

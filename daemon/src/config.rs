@@ -16,6 +16,9 @@ const DEFAULT_CONFIG: &str = "/etc/orgkeep/config.toml";
 /// Everybody may connect; the peer's identity decides what they may do.
 const DEFAULT_SOCKET_MODE: u32 = 0o666;
 
+/// The migrations of the database speak of themselves at each start.
+const LEVEL_DEFAULT: &str = "info,refinery_core=warn";
+
 /// The command line of `orgkeepd`.
 #[derive(Debug, Default, clap::Parser)]
 #[command(name = "orgkeepd", version, about = "Backs up and restores Okta orgs")]
@@ -275,7 +278,7 @@ fn log(env: &dyn Fn(&str) -> Option<String>, file: LogSection) -> Result<LogConf
             });
         }
     };
-    let level = env("ORGKEEP_LOG").or(file.level).unwrap_or_else(|| "info".to_owned());
+    let level = env("ORGKEEP_LOG").or(file.level).unwrap_or_else(|| LEVEL_DEFAULT.to_owned());
     if let Err(error) = tracing_subscriber::EnvFilter::try_new(&level) {
         return Err(ConfigError::Value { key: "log.level".to_owned(), message: error.to_string() });
     }

@@ -461,7 +461,6 @@ fn run(app: &Arc<App>, live: &Arc<Live>) {
             .unwrap_or_else(|_| Err(Failure::Failed(Problem::new("internal", "The job panicked; the daemon's log says where.")))),
         Err(problem) => Err(Failure::Failed(problem)),
     };
-    drop(live.take_sink());
     let record = live.end(app, outcome);
     if let Err(problem) = app.stores.checkpoint() {
         tracing::warn!(code = problem.code(), "The index's log could not be cut");
@@ -475,6 +474,7 @@ fn run(app: &Arc<App>, live: &Arc<Live>) {
     app.jobs.dispatch(app, &mut inner);
     drop(inner);
     app.jobs.ended.notify_all();
+    live.close_sink(job.state == JobState::Succeeded);
     if job.state.is_final() {
         metrics::counter!("orgkeep_jobs_ended_total", "kind" => job.kind.as_str(), "state" => job.state.as_str()).increment(1);
         tell(app, &job, None);
@@ -514,9 +514,18 @@ impl Live {
         app.unseal(PARAMS, &sealed)
     }
 
-    /// Where an export's bytes go; given once.
-    pub(crate) fn take_sink(&self) -> Option<ExportSink> {
-        self.sink.lock().unwrap_or_else(PoisonError::into_inner).take()
+    /// Where an export's bytes go.
+    pub(crate) fn sink(&self) -> Option<ExportSink> {
+        self.sink.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Ends an export's stream; after a failure so that it cannot be taken for a whole one.
+    fn close_sink(&self, ended_well: bool) {
+        let sink = self.sink.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let broken = || std::io::Error::other("the export did not come to its end");
+        if let Some(sink) = sink.filter(|_| !ended_well) && sink.try_send(Err(broken())).is_err() {
+            tracing::debug!(job = %self.id, "The reader of the export was gone, or stood still");
+        }
     }
 
     /// A remark that stops nothing; ids only.

@@ -2,6 +2,7 @@
 //! the domains: registrations, id maps, the head of the audit log.
 
 use std::collections::BTreeSet;
+use std::sync::atomic::Ordering;
 
 use orgkeep_engine::catalogue::ObjectType;
 use orgkeep_engine::id::DomainId;
@@ -38,8 +39,19 @@ pub(crate) fn register(app: &App, record: &DomainRecord) -> Result<(), Problem> 
     Ok(app.stores.store()?.put_registration(record.id, sealed)?)
 }
 
-/// Takes up domains that the store knows and the state does not: the state was lost, or is new.
-pub(crate) fn recover(app: &App) -> Result<(), Problem> {
+/// Takes up domains that the store knows and the state does not, once: the state was lost, or is new. Where the key
+/// provider does not answer, it is tried again later.
+pub(crate) fn recover(app: &App) {
+    if app.recovered.load(Ordering::SeqCst) {
+        return;
+    }
+    match take_up(app) {
+        Ok(()) => app.recovered.store(true, Ordering::SeqCst),
+        Err(problem) => tracing::error!(code = problem.code(), "The store's registrations could not be read"),
+    }
+}
+
+fn take_up(app: &App) -> Result<(), Problem> {
     let Some(store) = app.stores.existing()? else { return Ok(()) };
     let state = app.state()?;
     let known: BTreeSet<DomainId> =

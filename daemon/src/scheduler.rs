@@ -13,6 +13,7 @@ use orgkeep_engine::id::DomainId;
 use orgkeep_engine::schedule::{self, Schedule};
 
 use crate::app::App;
+use crate::recovery;
 use crate::state::domains::DomainRecord;
 
 /// The longest sleep, in seconds: the machine's clock may have been set.
@@ -126,6 +127,7 @@ impl Scheduler {
 pub(crate) fn run(app: &Arc<App>) {
     loop {
         app.jobs.expire(app);
+        recovery::recover(app);
         let next = tick(app);
         let now = app.clock.now();
         let seconds = next

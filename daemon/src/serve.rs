@@ -68,11 +68,9 @@ pub(crate) fn run(config: Config) -> anyhow::Result<()> {
     served
 }
 
-/// What is left of an earlier run. None of it keeps the daemon from answering.
+/// Takes up what is left of an earlier run. None of it keeps the daemon from answering.
 fn take_up(app: &Arc<App>) {
-    if let Err(problem) = recovery::recover(app) {
-        tracing::error!(code = problem.code(), "The store's registrations could not be read");
-    }
+    recovery::recover(app);
     if let Err(problem) = app.jobs.resume(app) {
         tracing::error!(code = problem.code(), "Unfinished jobs could not be taken up");
     }

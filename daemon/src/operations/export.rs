@@ -3,16 +3,19 @@
 use std::collections::BTreeMap;
 use std::io::{self, Write};
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use orgkeep_api::snapshot::StartExport;
 use orgkeep_engine::catalogue::{self, ObjectType};
+use orgkeep_engine::clock::Clock;
 use orgkeep_engine::diff::Stop;
 use orgkeep_engine::export;
 use orgkeep_engine::id::SnapshotId;
 use orgkeep_engine::monitor::{Monitor, Progress};
 use orgkeep_engine::store::SnapshotReader;
 use serde::Serialize;
+use tokio::sync::mpsc::error::TrySendError;
 
 use super::{domain, result};
 use crate::app::App;
@@ -41,8 +44,8 @@ pub(super) fn run(app: &Arc<App>, live: &Arc<Live>) -> Result<Done, Failure> {
     } else {
         settings::object_types(&asked.types).map_err(|error| Problem::invalid(error.to_string()))?
     };
-    let sink = live.take_sink().ok_or_else(reader_gone)?;
-    let mut archive = tar::Builder::new(Pieces { sink, buffer: Vec::new() });
+    let sink = live.sink().ok_or_else(reader_gone)?;
+    let mut archive = tar::Builder::new(Pieces { sink, live, clock: &*app.clock, buffer: Vec::new() });
     let mut by_type = BTreeMap::new();
     for object_type in types {
         if reader.count(object_type) > 0 {
@@ -63,7 +66,7 @@ fn write_type(
     live: &Live,
     reader: &SnapshotReader,
     object_type: ObjectType,
-    archive: &mut tar::Builder<Pieces>,
+    archive: &mut tar::Builder<Pieces<'_>>,
 ) -> Result<u64, Failure> {
     let mut size = 0u64;
     let mut count = 0u64;
@@ -121,7 +124,11 @@ fn walk(
     object_type: ObjectType,
     write: &mut dyn FnMut(&[u8]) -> io::Result<()>,
 ) -> Result<(), Failure> {
-    Ok(export::export(reader, &[object_type], monitor, &mut |item| write(&item.line).map_err(|_| Stop))?)
+    let walked = export::export(reader, &[object_type], monitor, &mut |item| write(&item.line).map_err(|_| Stop));
+    match walked {
+        Err(_) if monitor.is_cancelled() => Err(Failure::Cancelled),
+        walked => Ok(walked?),
+    }
 }
 
 fn reader_gone() -> Problem {
@@ -129,15 +136,20 @@ fn reader_gone() -> Problem {
 }
 
 /// Passes the archive on in pieces of some size.
-struct Pieces {
+struct Pieces<'a> {
     sink: ExportSink,
+    live: &'a Live,
+    clock: &'a dyn Clock,
     buffer: Vec<u8>,
 }
+
+/// How long to wait for a slow reader before looking again.
+const READER_WAIT: Duration = Duration::from_millis(10);
 
 /// The size of a piece, in bytes.
 const PIECE_BYTES: usize = 64 * 1024;
 
-impl Write for Pieces {
+impl Write for Pieces<'_> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         self.buffer.extend_from_slice(bytes);
         if self.buffer.len() >= PIECE_BYTES {
@@ -151,6 +163,18 @@ impl Write for Pieces {
             return Ok(());
         }
         let piece = Bytes::from(std::mem::take(&mut self.buffer));
-        self.sink.blocking_send(Ok(piece)).map_err(|_| io::ErrorKind::BrokenPipe.into())
+        let mut piece = Ok(piece);
+        loop {
+            piece = match self.sink.try_send(piece) {
+                Ok(()) => return Ok(()),
+                Err(TrySendError::Closed(_)) => return Err(io::ErrorKind::BrokenPipe.into()),
+                Err(TrySendError::Full(piece)) => piece,
+            };
+            // A reader that stands still must not keep the job from being cancelled.
+            if self.live.is_cancelled() {
+                return Err(io::ErrorKind::BrokenPipe.into());
+            }
+            self.clock.sleep(READER_WAIT);
+        }
     }
 }
