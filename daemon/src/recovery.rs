@@ -47,21 +47,35 @@ pub(crate) fn recover(app: &App) {
     }
     match take_up(app) {
         Ok(()) => app.recovered.store(true, Ordering::SeqCst),
-        Err(problem) => tracing::error!(code = problem.code(), "The store's registrations could not be read"),
+        Err(problem) => tracing::error!(
+            code = problem.code(),
+            "The store's registrations could not be read"
+        ),
     }
 }
 
 fn take_up(app: &App) -> Result<(), Problem> {
-    let Some(store) = app.stores.existing()? else { return Ok(()) };
+    let Some(store) = app.stores.existing()? else {
+        return Ok(());
+    };
     let state = app.state()?;
-    let known: BTreeSet<DomainId> =
-        state.domains()?.iter().chain(&state.forgotten()?).map(|record| record.id).collect();
-    let unknown: Vec<_> =
-        store.registrations()?.into_iter().filter(|(id, _)| !known.contains(id)).collect();
+    let known: BTreeSet<DomainId> = state
+        .domains()?
+        .iter()
+        .chain(&state.forgotten()?)
+        .map(|record| record.id)
+        .collect();
+    let unknown: Vec<_> = store
+        .registrations()?
+        .into_iter()
+        .filter(|(id, _)| !known.contains(id))
+        .collect();
     if unknown.is_empty() {
         return Ok(());
     }
-    if state.audit_head()? == Head::EMPTY && let Some(head) = audit_witness(app)? {
+    if state.audit_head()? == Head::EMPTY
+        && let Some(head) = audit_witness(app)?
+    {
         state.audit_recovered(app.clock.now(), head)?;
     }
     for (id, sealed) in unknown {
@@ -90,12 +104,29 @@ struct Pair {
 }
 
 /// One entry for the state database.
-pub(crate) fn mapping(app: &App, domain_id: DomainId, object_type: ObjectType, old: &str, new: &str) -> Result<Mapping, Problem> {
-    let pair = Pair { object_type: object_type.name().to_owned(), old: old.to_owned(), new: new.to_owned() };
+pub(crate) fn mapping(
+    app: &App,
+    domain_id: DomainId,
+    object_type: ObjectType,
+    old: &str,
+    new: &str,
+) -> Result<Mapping, Problem> {
+    let pair = Pair {
+        object_type: object_type.name().to_owned(),
+        old: old.to_owned(),
+        new: new.to_owned(),
+    };
     let plain = serde_json::to_vec(&pair)
         .map_err(|error| Problem::internal("An id pair could not be written", &error))?;
-    let name = app.keyring.state_key(app)?.name_hash(&format!("{}/{old}", object_type.name()));
-    Ok(Mapping { domain_id, name, pair: app.seal(PAIR, &plain)? })
+    let name = app
+        .keyring
+        .state_key(app)?
+        .name_hash(&format!("{}/{old}", object_type.name()));
+    Ok(Mapping {
+        domain_id,
+        name,
+        pair: app.seal(PAIR, &plain)?,
+    })
 }
 
 /// A domain's id map.
@@ -136,7 +167,9 @@ pub(crate) fn keep_id_map(app: &App, domain: DomainId) -> Result<(), Problem> {
 
 fn take_up_id_map(app: &App, domain: DomainId) -> Result<(), Problem> {
     let name = id_map_name(domain);
-    let Some(sealed) = app.stores.store()?.meta(&name)? else { return Ok(()) };
+    let Some(sealed) = app.stores.store()?.meta(&name)? else {
+        return Ok(());
+    };
     let plain = app.unseal(&name, &sealed)?;
     let pairs: Vec<Pair> = serde_json::from_slice(&plain)
         .map_err(|error| Problem::internal("An id map cannot be read", &error))?;
@@ -151,7 +184,9 @@ fn take_up_id_map(app: &App, domain: DomainId) -> Result<(), Problem> {
 
 /// Keeps the head of the audit log in the store, as a witness against cutting the log's end.
 pub(crate) fn keep_audit_head(app: &App) -> Result<(), Problem> {
-    let Some(store) = app.stores.existing()? else { return Ok(()) };
+    let Some(store) = app.stores.existing()? else {
+        return Ok(());
+    };
     let head = app.state()?.audit_head()?;
     if head == Head::EMPTY || audit_witness(app)? == Some(head) {
         return Ok(());
@@ -162,8 +197,12 @@ pub(crate) fn keep_audit_head(app: &App) -> Result<(), Problem> {
 
 /// The head that the store keeps.
 pub(crate) fn audit_witness(app: &App) -> Result<Option<Head>, Problem> {
-    let Some(store) = app.stores.existing()? else { return Ok(None) };
-    let Some(sealed) = store.meta(AUDIT_HEAD)? else { return Ok(None) };
+    let Some(store) = app.stores.existing()? else {
+        return Ok(None);
+    };
+    let Some(sealed) = store.meta(AUDIT_HEAD)? else {
+        return Ok(None);
+    };
     let plain = app.unseal(AUDIT_HEAD, &sealed)?;
     Ok(std::str::from_utf8(&plain).ok().and_then(Head::from_text))
 }

@@ -36,8 +36,10 @@ pub(super) fn run(app: &Arc<App>, live: &Arc<Live>) -> Result<Done, Failure> {
     let params = live.params(app)?;
     let asked: StartExport = serde_json::from_slice(&params)
         .map_err(|error| Problem::internal("The job's parameters cannot be read", &error))?;
-    let snapshot: SnapshotId =
-        asked.snapshot.parse().map_err(|_| Problem::not_found(format_args!("snapshot `{}`", asked.snapshot)))?;
+    let snapshot: SnapshotId = asked
+        .snapshot
+        .parse()
+        .map_err(|_| Problem::not_found(format_args!("snapshot `{}`", asked.snapshot)))?;
     let reader = app.stores.domain(app, domain.id)?.reader(snapshot)?;
     let types = if asked.types.is_empty() {
         catalogue::all().collect()
@@ -45,7 +47,12 @@ pub(super) fn run(app: &Arc<App>, live: &Arc<Live>) -> Result<Done, Failure> {
         settings::object_types(&asked.types).map_err(|error| Problem::invalid(error.to_string()))?
     };
     let sink = live.sink().ok_or_else(reader_gone)?;
-    let mut archive = tar::Builder::new(Pieces { sink, live, clock: &*app.clock, buffer: Vec::new() });
+    let mut archive = tar::Builder::new(Pieces {
+        sink,
+        live,
+        clock: &*app.clock,
+        buffer: Vec::new(),
+    });
     let mut by_type = BTreeMap::new();
     for object_type in types {
         if reader.count(object_type) > 0 {
@@ -53,9 +60,16 @@ pub(super) fn run(app: &Arc<App>, live: &Arc<Live>) -> Result<Done, Failure> {
             by_type.insert(object_type.name().to_owned(), count);
         }
     }
-    archive.into_inner().and_then(|mut pieces| pieces.flush()).map_err(|_| reader_gone())?;
+    archive
+        .into_inner()
+        .and_then(|mut pieces| pieces.flush())
+        .map_err(|_| reader_gone())?;
     Ok(Done {
-        result: result(&Exported { snapshot: snapshot.to_string(), objects: by_type.values().sum(), by_type }),
+        result: result(&Exported {
+            snapshot: snapshot.to_string(),
+            objects: by_type.values().sum(),
+            by_type,
+        }),
         ..Done::default()
     })
 }
@@ -80,10 +94,14 @@ fn write_type(
     header.set_mode(0o600);
     header.set_mtime(app.clock.now().as_second().unsigned_abs());
     let name = format!("{}.ndjson", object_type.name());
-    header.set_path(&name).map_err(|error| Problem::internal("The archive could not be written", &error))?;
+    header
+        .set_path(&name)
+        .map_err(|error| Problem::internal("The archive could not be written", &error))?;
     header.set_cksum();
     let pieces = archive.get_mut();
-    pieces.write_all(header.as_bytes()).map_err(|_| reader_gone())?;
+    pieces
+        .write_all(header.as_bytes())
+        .map_err(|_| reader_gone())?;
     let mut written = 0u64;
     walk(live, reader, object_type, &mut |line| {
         pieces.write_all(line)?;
@@ -92,19 +110,22 @@ fn write_type(
         Ok(())
     })?;
     if written != size {
-        return Err(Problem::new("internal", "The snapshot changed while it was exported. Export it again.").into());
+        return Err(Problem::new(
+            "internal",
+            "The snapshot changed while it was exported. Export it again.",
+        )
+        .into());
     }
-    let odd = usize::try_from(size % TAR_BLOCK).unwrap_or(0);
+    let odd = usize::try_from(size % TAR_BLOCK.len() as u64).unwrap_or(0);
     if odd > 0 {
-        let block = [0u8; TAR_BLOCK as usize];
-        let padding = block.get(odd..).unwrap_or_default();
+        let padding = TAR_BLOCK.get(odd..).unwrap_or_default();
         pieces.write_all(padding).map_err(|_| reader_gone())?;
     }
     Ok(count)
 }
 
-/// The size of a block of a tar archive, in bytes.
-const TAR_BLOCK: u64 = 512;
+/// A block of a tar archive: files end on whole ones.
+const TAR_BLOCK: [u8; 512] = [0; 512];
 
 /// While a type is only counted nothing is told, but cancelling works.
 struct Counting<'a>(&'a Live);
@@ -124,7 +145,9 @@ fn walk(
     object_type: ObjectType,
     write: &mut dyn FnMut(&[u8]) -> io::Result<()>,
 ) -> Result<(), Failure> {
-    let walked = export::export(reader, &[object_type], monitor, &mut |item| write(&item.line).map_err(|_| Stop));
+    let walked = export::export(reader, &[object_type], monitor, &mut |item| {
+        write(&item.line).map_err(|_| Stop)
+    });
     match walked {
         Err(_) if monitor.is_cancelled() => Err(Failure::Cancelled),
         walked => Ok(walked?),
@@ -132,7 +155,10 @@ fn walk(
 }
 
 fn reader_gone() -> Problem {
-    Problem::new("interrupted", "Whoever fetched the export went away before its end. Ask for another one.")
+    Problem::new(
+        "interrupted",
+        "Whoever fetched the export went away before its end. Ask for another one.",
+    )
 }
 
 /// Passes the archive on in pieces of some size.
