@@ -36,7 +36,8 @@ pub enum Listing {
     Pages(&'static [&'static str]),
     /// Like `Pages` with one path, but items lack fields: each is read again by `Entry::get`.
     PagesThenGet(&'static str),
-    /// One paged list under each object of the parent types; `{parent}` stands for its id.
+    /// One paged list under each object of the parent types; `{parent}` stands for its id, and
+    /// `{grandparent}` for the id of the parent's own parent, here and in every other path of the entry.
     UnderParent(&'static str),
     /// One document for each object of the parent types; `{parent}` stands for its id, or for the
     /// last path segment of the parent's link where `via_link` names one (`_links.schema.href`).
@@ -61,6 +62,8 @@ pub enum IdRule {
     Nested(&'static str),
     /// The last segment of the URL in a top-level field (schemas: `id`).
     UrlTail(&'static str),
+    /// `PARENT/` and the last segment of the URL in a top-level field (app user schemas, all of which end in `default`).
+    UrlTailUnderParent(&'static str),
     /// The org's own id (singletons).
     Org,
 }
@@ -145,6 +148,27 @@ pub enum UpdateStyle {
     Never,
 }
 
+/// What an object's own document leaves out and a second list tells.
+///
+/// The labels of the list are kept in the object's body as a sorted array of strings under `property`
+/// (the form in which creation takes them). Where an item has conditions (anything but null or absent),
+/// they are kept under `conditions_property`, an object by label.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Attachment {
+    /// The property of the body that takes the labels.
+    pub property: &'static str,
+    /// The property of the body that takes the conditions, absent where no item has any.
+    pub conditions_property: &'static str,
+    /// The path of the list, with `{id}`.
+    pub path: &'static str,
+    /// The property of the list answer that holds the items.
+    pub items_property: &'static str,
+    /// The string field of an item that is kept.
+    pub label: &'static str,
+    /// The field of an item that holds its conditions.
+    pub conditions: &'static str,
+}
+
 /// Everything the engine knows about one type.
 #[derive(Debug, Clone, Copy)]
 pub struct Entry {
@@ -166,7 +190,7 @@ pub struct Entry {
     pub listing: Listing,
     /// The property of a list answer that holds the items; `None` for a bare array.
     pub items_property: Option<&'static str>,
-    /// Path that reads one object, with `{id}` and `{parent}`.
+    /// Path that reads one object, with `{id}` and `{parent}`. Where the id is `PARENT/KEY`, `{id}` is the key alone.
     pub get: Option<&'static str>,
     /// Path that creates one with `POST` (a relation: see `put`).
     pub create: Option<&'static str>,
@@ -196,7 +220,15 @@ pub struct Entry {
     pub references: &'static [Reference],
     /// Which of its objects the org makes itself.
     pub system: &'static [SystemMark],
-    /// Target types of the System Log (`target[].type`) whose id means an object of this type was touched.
+    /// The parents whose children are not read: the org fills them by itself (`Everyone`).
+    pub skip_parents: Option<SystemMark>,
+    /// What a second list adds to each object.
+    pub attachment: Option<Attachment>,
+    /// Beginnings of the event types in the System Log that tell of a change to objects of this type; empty where
+    /// the log tells nothing about the type.
+    pub log_events: &'static [&'static str],
+    /// Target types of the System Log (`target[].type`) whose id is that of an object of this type, or of its
+    /// parent for a relation. Where an event names none of them, the type is listed again.
     pub log_targets: &'static [&'static str],
 }
 
@@ -207,13 +239,18 @@ pub struct UnknownType(pub String);
 
 /// Every type, in restore order.
 pub fn all() -> impl Iterator<Item = ObjectType> {
-    (0u16..).zip(table::TABLE).map(|(place, _)| ObjectType(place))
+    (0u16..)
+        .zip(table::TABLE)
+        .map(|(place, _)| ObjectType(place))
 }
 
 impl ObjectType {
     /// What the table says about the type.
     #[must_use]
-    #[expect(clippy::indexing_slicing, reason = "the place was taken from the table itself")]
+    #[expect(
+        clippy::indexing_slicing,
+        reason = "the place was taken from the table itself"
+    )]
     pub fn entry(self) -> &'static Entry {
         &table::TABLE[usize::from(self.0)]
     }
@@ -241,6 +278,19 @@ impl ObjectType {
     pub fn has_parent(self) -> bool {
         !self.entry().parents.is_empty()
     }
+
+    /// The types of its parents; none where it has no parent.
+    pub fn parents(self) -> impl Iterator<Item = ObjectType> {
+        self.entry()
+            .parents
+            .iter()
+            .filter_map(|name| name.parse().ok())
+    }
+
+    /// The types whose objects live under objects of this type.
+    pub fn children(self) -> impl Iterator<Item = ObjectType> {
+        all().filter(move |child| child.entry().parents.contains(&self.name()))
+    }
 }
 
 impl FromStr for ObjectType {
@@ -264,3 +314,6 @@ impl fmt::Debug for ObjectType {
         f.write_str(self.name())
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -10,6 +10,7 @@
 //! | [`job`] | Jobs, their progress, events and reports |
 //! | [`snapshot`] | Snapshots, objects, history, differences |
 //! | [`restore`] | Restore plans and their actions |
+//! | [`paths`] | Where the socket and the data are by default |
 //! | [`store`] | The store, its check and rebuild |
 //! | [`system`] | Status, keys, scopes, audit log, problems, lists |
 
@@ -17,6 +18,7 @@
 mod word;
 pub mod domain;
 pub mod job;
+pub mod paths;
 pub mod restore;
 pub mod snapshot;
 pub mod store;

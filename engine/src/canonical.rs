@@ -1,0 +1,731 @@
+//! Turns JSON into the one byte sequence that is hashed, compared and stored.
+//!
+//! Canonical JSON has its keys sorted, no whitespace, numbers exactly as they were written (RFC 8785 would pass
+//! them through doubles and lose digits) and strings written one way: UTF-8, with `\"`, `\\`, `\b`, `\f`, `\n`,
+//! `\r`, `\t` and otherwise `\u00xx` (lower-case) for control characters, and no other escape. Keys are ordered by
+//! the bytes they are written as. Two keys of one object that are equal are refused, as are lone surrogates, invalid
+//! UTF-8 and nesting beyond [`DEPTH_MAX`].
+//!
+//! [`canonical`] also applies the catalogue: what moves by itself is held apart ([`Split::observed`]), and `_links`,
+//! `_link` and `_embedded` are left out wherever they stand, except for the paths that carry a reference.
+//!
+//! The parser is a single pass over bytes: an object whose keys already come in order is written once, another is
+//! written, then copied in order. It never allocates per value.
+
+use std::borrow::Cow;
+
+use crate::catalogue::ObjectType;
+
+mod json;
+mod rules;
+mod scan;
+
+pub use json::Json;
+pub use scan::{array_items, array_items_in, top_level_str};
+
+use rules::Rules;
+
+/// The deepest nesting that is read; Okta's own objects stay below 20.
+pub const DEPTH_MAX: usize = 128;
+
+/// Why bytes are not JSON that can be kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum CanonicalError {
+    /// The bytes are not JSON.
+    #[error("not valid JSON at byte {at}")]
+    Malformed {
+        /// Where the first byte that cannot be read stands.
+        at: usize,
+    },
+    /// The bytes end within a value.
+    #[error("the JSON ends too early")]
+    Truncated,
+    /// The bytes are not UTF-8.
+    #[error("not valid UTF-8 at byte {at}")]
+    NotUtf8 {
+        /// Where the first byte that cannot be read stands.
+        at: usize,
+    },
+    /// One object has a key twice, so that it says two things.
+    #[error("a key occurs twice in one object at byte {at}")]
+    DuplicateKey {
+        /// Where the object ends.
+        at: usize,
+    },
+    /// A `\u` escape names half a character.
+    #[error("half a surrogate pair at byte {at}")]
+    LoneSurrogate {
+        /// Where the escape stands.
+        at: usize,
+    },
+    /// The nesting is deeper than [`DEPTH_MAX`].
+    #[error("nested deeper than {DEPTH_MAX} levels")]
+    TooDeep,
+    /// The bytes are JSON, but not of the wanted shape.
+    #[error("not {wanted}")]
+    Shape {
+        /// What was wanted: `a JSON array of objects`.
+        wanted: &'static str,
+    },
+}
+
+/// An object in canonical form, divided by the catalogue.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Split {
+    /// What is hashed and stored; empty for a relation that says nothing beyond its ends.
+    pub body: Vec<u8>,
+    /// What moves by itself: an object of dotted path to value, or empty if there is nothing.
+    pub observed: Vec<u8>,
+}
+
+/// Brings an object as Okta sent it into canonical form, as the catalogue says for its type.
+///
+/// # Errors
+///
+/// When `raw` is not one JSON object that can be kept.
+pub fn canonical(object_type: ObjectType, raw: &[u8]) -> Result<Split, CanonicalError> {
+    if object_type.entry().bare_relation {
+        return Ok(Split::default());
+    }
+    let mut parser = Parser::new(raw)?;
+    let mut body = Vec::with_capacity(raw.len());
+    parser.skip_space();
+    if parser.peek() != Some(b'{') {
+        return Err(CanonicalError::Shape { wanted: "a JSON object" });
+    }
+    parser.value(&mut body, Some(rules::of(object_type)), 0)?;
+    parser.end()?;
+    Ok(Split { body, observed: parser.observed() })
+}
+
+/// Brings any JSON value into canonical form, keeping everything.
+///
+/// # Errors
+///
+/// When `raw` is not one JSON value that can be kept.
+pub fn canonical_json(raw: &[u8]) -> Result<Vec<u8>, CanonicalError> {
+    let mut parser = Parser::new(raw)?;
+    let mut body = Vec::with_capacity(raw.len());
+    parser.skip_space();
+    parser.value(&mut body, None, 0)?;
+    parser.end()?;
+    Ok(body)
+}
+
+/// One member of an object, by its places in the output: the key's bytes, and the whole `"key":value,`.
+#[derive(Clone, Copy)]
+struct Member {
+    start: usize,
+    key_end: usize,
+    end: usize,
+}
+
+impl Member {
+    fn key<'a>(&self, out: &'a [u8]) -> &'a [u8] {
+        out.get(self.start + 1..self.key_end).unwrap_or_default()
+    }
+}
+
+struct Parser<'a> {
+    bytes: &'a [u8],
+    at: usize,
+    members: Vec<Member>,
+    scratch: Vec<u8>,
+    path: Vec<String>,
+    aside: Vec<(String, Vec<u8>)>,
+}
+
+impl<'a> Parser<'a> {
+    fn new(bytes: &'a [u8]) -> Result<Self, CanonicalError> {
+        if let Err(error) = std::str::from_utf8(bytes) {
+            return Err(CanonicalError::NotUtf8 { at: error.valid_up_to() });
+        }
+        Ok(Self {
+            bytes,
+            at: 0,
+            members: Vec::new(),
+            scratch: Vec::new(),
+            path: Vec::new(),
+            aside: Vec::new(),
+        })
+    }
+
+    fn peek(&self) -> Option<u8> {
+        self.bytes.get(self.at).copied()
+    }
+
+    fn skip_space(&mut self) {
+        while let Some(b' ' | b'\n' | b'\r' | b'\t') = self.peek() {
+            self.at += 1;
+        }
+    }
+
+    /// What is wrong where the parser stands.
+    fn wrong(&self) -> CanonicalError {
+        if self.at >= self.bytes.len() { CanonicalError::Truncated } else { CanonicalError::Malformed { at: self.at } }
+    }
+
+    fn end(&mut self) -> Result<(), CanonicalError> {
+        self.skip_space();
+        if self.at == self.bytes.len() { Ok(()) } else { Err(self.wrong()) }
+    }
+
+    /// What was held apart, as one canonical object.
+    fn observed(mut self) -> Vec<u8> {
+        if self.aside.is_empty() {
+            return Vec::new();
+        }
+        self.aside.sort();
+        let mut out = vec![b'{'];
+        for (path, value) in &self.aside {
+            if out.len() > 1 {
+                out.push(b',');
+            }
+            write_string(&mut out, path);
+            out.push(b':');
+            out.extend_from_slice(value);
+        }
+        out.push(b'}');
+        out
+    }
+
+    fn value(&mut self, out: &mut Vec<u8>, rules: Option<&Rules>, depth: usize) -> Result<(), CanonicalError> {
+        match self.peek() {
+            Some(b'{') if depth < DEPTH_MAX => self.object(out, rules, depth),
+            Some(b'[') if depth < DEPTH_MAX => self.array(out, rules, depth),
+            Some(b'{' | b'[') => Err(CanonicalError::TooDeep),
+            Some(b'"') => self.string(out),
+            Some(b't') => self.word(out, b"true"),
+            Some(b'f') => self.word(out, b"false"),
+            Some(b'n') => self.word(out, b"null"),
+            Some(b'-' | b'0'..=b'9') => self.number(out),
+            _ => Err(self.wrong()),
+        }
+    }
+
+    fn word(&mut self, out: &mut Vec<u8>, word: &[u8]) -> Result<(), CanonicalError> {
+        let rest = self.bytes.get(self.at..).unwrap_or_default();
+        if rest.starts_with(word) {
+            self.at += word.len();
+            out.extend_from_slice(word);
+            Ok(())
+        } else {
+            Err(self.wrong())
+        }
+    }
+
+    fn digits(&mut self) -> Result<(), CanonicalError> {
+        let start = self.at;
+        while let Some(b'0'..=b'9') = self.peek() {
+            self.at += 1;
+        }
+        if self.at == start { Err(self.wrong()) } else { Ok(()) }
+    }
+
+    fn number(&mut self, out: &mut Vec<u8>) -> Result<(), CanonicalError> {
+        let start = self.at;
+        if self.peek() == Some(b'-') {
+            self.at += 1;
+        }
+        if self.peek() == Some(b'0') {
+            self.at += 1;
+        } else {
+            self.digits()?;
+        }
+        if self.peek() == Some(b'.') {
+            self.at += 1;
+            self.digits()?;
+        }
+        if let Some(b'e' | b'E') = self.peek() {
+            self.at += 1;
+            if let Some(b'+' | b'-') = self.peek() {
+                self.at += 1;
+            }
+            self.digits()?;
+        }
+        out.extend_from_slice(self.bytes.get(start..self.at).unwrap_or_default());
+        Ok(())
+    }
+
+    /// Copies a string, quotes included, re-encoding its escapes.
+    fn string(&mut self, out: &mut Vec<u8>) -> Result<(), CanonicalError> {
+        self.at += 1;
+        out.push(b'"');
+        loop {
+            let rest = self.bytes.get(self.at..).unwrap_or_default();
+            let plain = rest
+                .iter()
+                .position(|&byte| byte == b'"' || byte == b'\\' || byte < 0x20)
+                .ok_or(CanonicalError::Truncated)?;
+            let (run, rest) = rest.split_at(plain);
+            out.extend_from_slice(run);
+            self.at += plain;
+            match rest.first() {
+                Some(b'"') => {
+                    self.at += 1;
+                    out.push(b'"');
+                    return Ok(());
+                }
+                Some(b'\\') => {
+                    let decoded = self.escape()?;
+                    let mut utf8 = [0; 4];
+                    write_escaped(out, decoded.encode_utf8(&mut utf8));
+                }
+                _ => return Err(self.wrong()),
+            }
+        }
+    }
+
+    /// Reads one escape, which starts where the parser stands.
+    fn escape(&mut self) -> Result<char, CanonicalError> {
+        let start = self.at;
+        self.at += 1;
+        let letter = self.peek().ok_or(CanonicalError::Truncated)?;
+        let plain = match letter {
+            b'"' => '"',
+            b'\\' => '\\',
+            b'/' => '/',
+            b'b' => '\u{8}',
+            b'f' => '\u{c}',
+            b'n' => '\n',
+            b'r' => '\r',
+            b't' => '\t',
+            b'u' => {
+                self.at += 1;
+                let first = self.hex4()?;
+                if !(0xd800..0xe000).contains(&first) {
+                    return char::from_u32(first).ok_or(CanonicalError::LoneSurrogate { at: start });
+                }
+                let rest = self.bytes.get(self.at..).unwrap_or_default();
+                if first >= 0xdc00 || !rest.starts_with(b"\\u") {
+                    return Err(CanonicalError::LoneSurrogate { at: start });
+                }
+                self.at += 2;
+                let second = self.hex4()?;
+                if !(0xdc00..0xe000).contains(&second) {
+                    return Err(CanonicalError::LoneSurrogate { at: start });
+                }
+                let code = 0x1_0000 + ((first - 0xd800) << 10) + (second - 0xdc00);
+                return char::from_u32(code).ok_or(CanonicalError::LoneSurrogate { at: start });
+            }
+            _ => return Err(self.wrong()),
+        };
+        self.at += 1;
+        Ok(plain)
+    }
+
+    fn hex4(&mut self) -> Result<u32, CanonicalError> {
+        let mut code = 0;
+        for _ in 0..4 {
+            let digit = self.peek().ok_or(CanonicalError::Truncated)?;
+            let value = char::from(digit).to_digit(16).ok_or_else(|| self.wrong())?;
+            code = (code << 4) | value;
+            self.at += 1;
+        }
+        Ok(code)
+    }
+
+    fn array(&mut self, out: &mut Vec<u8>, rules: Option<&Rules>, depth: usize) -> Result<(), CanonicalError> {
+        let ruled = rules.and_then(|rules| rules.each.as_deref());
+        let inner = ruled.or(rules.map(|_| rules::plain()));
+        self.at += 1;
+        out.push(b'[');
+        self.skip_space();
+        if self.peek() == Some(b']') {
+            self.at += 1;
+            out.push(b']');
+            return Ok(());
+        }
+        let mut place = 0usize;
+        loop {
+            self.skip_space();
+            if ruled.is_some() {
+                self.path.push(format!("[{place}]"));
+            }
+            self.value(out, inner, depth + 1)?;
+            if ruled.is_some() {
+                self.path.pop();
+            }
+            place += 1;
+            self.skip_space();
+            match self.peek() {
+                Some(b',') => out.push(b','),
+                Some(b']') => {
+                    self.at += 1;
+                    out.push(b']');
+                    return Ok(());
+                }
+                _ => return Err(self.wrong()),
+            }
+            self.at += 1;
+        }
+    }
+
+    fn object(&mut self, out: &mut Vec<u8>, rules: Option<&Rules>, depth: usize) -> Result<(), CanonicalError> {
+        self.at += 1;
+        out.push(b'{');
+        let base = self.members.len();
+        let start = out.len();
+        let mut in_order = true;
+        self.skip_space();
+        if self.peek() == Some(b'}') {
+            self.at += 1;
+            out.push(b'}');
+            return Ok(());
+        }
+        loop {
+            self.skip_space();
+            if self.peek() != Some(b'"') {
+                return Err(self.wrong());
+            }
+            let member_start = out.len();
+            self.string(out)?;
+            let key_end = out.len() - 1;
+            self.skip_space();
+            if self.peek() != Some(b':') {
+                return Err(self.wrong());
+            }
+            self.at += 1;
+            self.skip_space();
+            out.push(b':');
+            let kept = match rules {
+                Some(rules) => self.ruled_member(out, rules, member_start, depth)?,
+                None => {
+                    self.value(out, None, depth + 1)?;
+                    true
+                }
+            };
+            if kept {
+                out.push(b',');
+                let member = Member { start: member_start, key_end, end: out.len() };
+                if in_order
+                    && let Some(last) = self.members.get(base..).and_then(<[Member]>::last)
+                    && last.key(out) >= member.key(out)
+                {
+                    in_order = false;
+                }
+                self.members.push(member);
+            } else {
+                out.truncate(member_start);
+            }
+            self.skip_space();
+            match self.peek() {
+                Some(b',') => self.at += 1,
+                Some(b'}') => {
+                    self.at += 1;
+                    break;
+                }
+                _ => return Err(self.wrong()),
+            }
+        }
+        if !in_order {
+            self.put_in_order(out, start, base)?;
+        }
+        self.members.truncate(base);
+        if out.len() > start {
+            out.pop();
+        }
+        out.push(b'}');
+        Ok(())
+    }
+
+    /// Writes one member's value as the rules say; `false` if the member is to be left out.
+    fn ruled_member(
+        &mut self,
+        out: &mut Vec<u8>,
+        rules: &Rules,
+        member_start: usize,
+        depth: usize,
+    ) -> Result<bool, CanonicalError> {
+        let key = out.get(member_start + 1..out.len().saturating_sub(2)).unwrap_or_default();
+        match rules.member(key) {
+            rules::Member::Drop => {
+                let rest = self.bytes.get(self.at..).unwrap_or_default();
+                self.at += scan::value_end(rest).ok_or(CanonicalError::Truncated)?;
+                Ok(false)
+            }
+            rules::Member::Plain => {
+                self.value(out, Some(rules::plain()), depth + 1)?;
+                Ok(true)
+            }
+            rules::Member::Ruled(inner) => {
+                self.path.push(String::from_utf8_lossy(key).into_owned());
+                let kept = if inner.observed {
+                    let mut value = Vec::new();
+                    self.value(&mut value, None, depth + 1)?;
+                    self.aside.push((self.path_text(), value));
+                    false
+                } else {
+                    let value_start = out.len();
+                    self.value(out, Some(inner), depth + 1)?;
+                    let value = out.get(value_start..).unwrap_or_default();
+                    !(inner.only && (value == b"{}" || value == b"[]"))
+                };
+                self.path.pop();
+                Ok(kept)
+            }
+        }
+    }
+
+    fn path_text(&self) -> String {
+        let mut text = String::new();
+        for part in &self.path {
+            if !text.is_empty() && !part.starts_with('[') {
+                text.push('.');
+            }
+            text.push_str(part);
+        }
+        text
+    }
+
+    /// Copies the members of the object that begins at `start` in the order of their keys.
+    fn put_in_order(&mut self, out: &mut Vec<u8>, start: usize, base: usize) -> Result<(), CanonicalError> {
+        let members = self.members.get_mut(base..).unwrap_or_default();
+        members.sort_unstable_by(|a, b| a.key(out).cmp(b.key(out)));
+        if members.windows(2).any(|pair| matches!(pair, [a, b] if a.key(out) == b.key(out))) {
+            return Err(CanonicalError::DuplicateKey { at: self.at });
+        }
+        self.scratch.clear();
+        for member in members.iter() {
+            self.scratch.extend_from_slice(out.get(member.start..member.end).unwrap_or_default());
+        }
+        out.truncate(start);
+        out.extend_from_slice(&self.scratch);
+        Ok(())
+    }
+}
+
+/// Writes the content of a string with the escapes it needs, without quotes.
+fn write_escaped(out: &mut Vec<u8>, text: &str) {
+    for &byte in text.as_bytes() {
+        match byte {
+            b'"' => out.extend_from_slice(b"\\\""),
+            b'\\' => out.extend_from_slice(b"\\\\"),
+            0x08 => out.extend_from_slice(b"\\b"),
+            0x0c => out.extend_from_slice(b"\\f"),
+            b'\n' => out.extend_from_slice(b"\\n"),
+            b'\r' => out.extend_from_slice(b"\\r"),
+            b'\t' => out.extend_from_slice(b"\\t"),
+            0x00..=0x1f => {
+                out.extend_from_slice(b"\\u00");
+                out.extend_from_slice(crate::id::hex(&[byte]).as_bytes());
+            }
+            _ => out.push(byte),
+        }
+    }
+}
+
+/// Writes a string with its quotes.
+fn write_string(out: &mut Vec<u8>, text: &str) {
+    out.push(b'"');
+    if text.bytes().all(|byte| byte >= 0x20 && byte != b'"' && byte != b'\\') {
+        out.extend_from_slice(text.as_bytes());
+    } else {
+        write_escaped(out, text);
+    }
+    out.push(b'"');
+}
+
+/// Reads the string that starts at `raw`'s first byte (its opening quote); gives it and what follows.
+fn read_string(raw: &[u8]) -> Option<(Cow<'_, str>, &[u8])> {
+    let body = raw.get(1..)?;
+    let plain = body.iter().position(|&byte| byte == b'"' || byte == b'\\')?;
+    if body.get(plain) == Some(&b'"') {
+        let (text, rest) = body.split_at(plain);
+        return Some((Cow::Borrowed(std::str::from_utf8(text).ok()?), rest.get(1..)?));
+    }
+    let end = plain + scan::string_end(body.get(plain..)?)?;
+    let mut parser = Parser::new(raw.get(..end + 1)?).ok()?;
+    let mut text = String::new();
+    parser.at = 1;
+    while let Some(byte) = parser.peek() {
+        match byte {
+            b'"' => return Some((Cow::Owned(text), raw.get(parser.at + 1..)?)),
+            b'\\' => text.push(parser.escape().ok()?),
+            _ => {
+                let rest = std::str::from_utf8(raw.get(parser.at..end + 1)?).ok()?;
+                let next = rest.chars().next()?;
+                text.push(next);
+                parser.at += next.len_utf8();
+            }
+        }
+    }
+    None
+}
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "tests")]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn text(raw: &str) -> String {
+        String::from_utf8(canonical_json(raw.as_bytes()).unwrap()).unwrap()
+    }
+
+    #[test]
+    fn the_bytes_are_these() {
+        for (raw, wanted) in [
+            (r#" { "b" : 1 , "a" : [ true , false , null ] } "#, r#"{"a":[true,false,null],"b":1}"#),
+            (r#"{"z":{"y":1,"x":{"w":2,"v":{}}},"a":[]}"#, r#"{"a":[],"z":{"x":{"v":{},"w":2},"y":1}}"#),
+            (r#"[12345678901234567890,1e2,1E+2,-0,0.10]"#, r#"[12345678901234567890,1e2,1E+2,-0,0.10]"#),
+            (r#""a\/\u0041\u00e9\ud83d\ude00\u000a\u001F\"\\""#, "\"a/A\u{e9}\u{1f600}\\n\\u001f\\\"\\\\\""),
+            (r#"{"\u0062":1,"a":2}"#, r#"{"a":2,"b":1}"#),
+            (r#"{"a!":1,"a\"":2,"a":3}"#, r#"{"a":3,"a!":1,"a\"":2}"#),
+        ] {
+            assert_eq!(text(raw), wanted);
+            assert_eq!(Json::parse(raw.as_bytes()).unwrap().to_bytes(), wanted.as_bytes());
+        }
+    }
+
+    #[test]
+    fn what_says_two_things_or_nothing_is_refused() {
+        let deep = "[".repeat(200) + &"]".repeat(200);
+        for raw in [
+            "", "{", "[1,]", "{\"a\":1,}", "01", "1.", "+1", ".5", "1e", "nul", "\"\u{1}\"", "\"\\x\"", "\"\\ud800\"", "\"\\udc00\"",
+            "\"\\ud800\\u0041\"", "{\"a\":1,\"a\":2}", "{\"b\":1,\"a\":1,\"b\":2}", "{\"a\":1,\"\\u0061\":2}", "1 2", "\"", "{a:1}", &deep,
+        ] {
+            assert!(canonical_json(raw.as_bytes()).is_err(), "{raw}");
+            assert!(Json::parse(raw.as_bytes()).is_err(), "{raw}");
+        }
+        assert!(canonical_json(b"\"\xff\"").is_err());
+    }
+
+    #[test]
+    fn links_are_left_out_and_nothing_else() {
+        let org_setting = "org_setting".parse::<ObjectType>().unwrap();
+        let raw = br#"{"id":"x","_links":{"self":{"href":"h\"}]"}},"a":[{"_embedded":{"b":1},"c":"_links"}],"_link":1}"#;
+        let split = canonical(org_setting, raw).unwrap();
+        assert_eq!(String::from_utf8(split.body).unwrap(), r#"{"a":[{"c":"_links"}],"id":"x"}"#);
+        assert_eq!(split.observed, b"");
+    }
+
+    #[test]
+    fn rules_hold_apart_what_moves_and_keep_links_that_refer() {
+        let mut rules = Rules::default();
+        rules.mark("lastLogin", false, |place| place.observed = true);
+        rules.mark("a[].b", false, |place| place.observed = true);
+        rules.mark("_links.accessPolicy.href", false, |_| {});
+        let raw = br#"{"lastLogin":null,"x":1,"a":[{"b":2,"c":3}],"_links":{"self":{"href":"s"},"accessPolicy":{"href":"p","m":1}}}"#;
+        let mut parser = Parser::new(raw).unwrap();
+        let mut body = Vec::new();
+        parser.value(&mut body, Some(&rules), 0).unwrap();
+        assert_eq!(String::from_utf8(body).unwrap(), r#"{"_links":{"accessPolicy":{"href":"p"}},"a":[{"c":3}],"x":1}"#);
+        assert_eq!(String::from_utf8(parser.observed()).unwrap(), r#"{"a[0].b":2,"lastLogin":null}"#);
+    }
+
+    #[test]
+    fn pages_are_divided_as_they_stand() {
+        assert_eq!(array_items(b" [ ] ").unwrap().len(), 0);
+        let page = br#"[ {"id":"a]}\"","n":[{}]} , {"id":"b"}]"#;
+        let items = array_items(page).unwrap();
+        assert_eq!(items.len(), 2);
+        let ids: Vec<_> = items.iter().map(|item| top_level_str(item, "id").unwrap().into_owned()).collect();
+        assert_eq!(ids, ["a]}\"", "b"]);
+        let wrapped = br#"{"x":{"roles":1},"roles":[{"id":"r"}],"_links":{}}"#;
+        assert_eq!(array_items_in(wrapped, "roles").unwrap(), [br#"{"id":"r"}"#]);
+        for bad in ["", "{}", "[1]", "[{}", "[{}{}]", "[{},]", "[{}] x", "null"] {
+            assert!(array_items(bad.as_bytes()).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_top_level_field_is_found_behind_nested_ones() {
+        let raw = br#" {"a":{"id":"no"},"b":["id","no"],"s":"\"id\":\"no\"","id":"y\u0065s"}"#;
+        assert_eq!(top_level_str(raw, "id").unwrap(), "yes");
+        assert_eq!(top_level_str(raw, "a"), None);
+        assert_eq!(top_level_str(raw, "zz"), None);
+        assert_eq!(top_level_str(b"[]", "id"), None);
+    }
+
+    #[test]
+    fn paths_reach_into_arrays_and_objects() {
+        let mut value = Json::parse(br#"{"a":[{"b":"1"},{"b":"2"}],"c":{"x":{"d":"3"},"y":{"d":"4"}}}"#).unwrap();
+        let mut seen = Vec::new();
+        value.visit("a[].b", &mut |found| seen.push(found.as_str().unwrap().to_owned()));
+        value.visit("c.*.d", &mut |found| seen.push(found.as_str().unwrap().to_owned()));
+        assert_eq!(seen, ["1", "2", "3", "4"]);
+        value.visit_mut("a[]", &mut |found| *found = Json::Null);
+        value.remove("c.*.d");
+        assert_eq!(value.at("c.x").unwrap(), &Json::Object(Default::default()));
+        assert_eq!(String::from_utf8(value.to_bytes()).unwrap(), r#"{"a":[null,null],"c":{"x":{},"y":{}}}"#);
+    }
+
+    fn any_json() -> impl Strategy<Value = serde_json::Value> {
+        let leaf = prop_oneof![
+            Just(serde_json::Value::Null),
+            any::<bool>().prop_map(Into::into),
+            any::<i64>().prop_map(Into::into),
+            any::<String>().prop_map(Into::into),
+        ];
+        leaf.prop_recursive(4, 40, 6, |inner| {
+            prop_oneof![
+                proptest::collection::vec(inner.clone(), 0..6).prop_map(Into::into),
+                proptest::collection::vec((".{0,3}", inner), 0..6)
+                    .prop_map(|members| serde_json::Value::Object(members.into_iter().collect())),
+            ]
+        })
+    }
+
+    /// Writes with the keys of each object reversed, spaces between, and every character of strings escaped.
+    fn write_oddly(value: &serde_json::Value, out: &mut String) {
+        let odd = |text: &str, out: &mut String| {
+            out.push('"');
+            for unit in text.encode_utf16() {
+                out.push_str(&format!("\\u{unit:04X}"));
+            }
+            out.push('"');
+        };
+        match value {
+            serde_json::Value::String(text) => odd(text, out),
+            serde_json::Value::Array(items) => {
+                out.push('[');
+                for (place, item) in items.iter().enumerate() {
+                    out.push_str(if place > 0 { " ,\n" } else { "\t" });
+                    write_oddly(item, out);
+                }
+                out.push(']');
+            }
+            serde_json::Value::Object(members) => {
+                out.push('{');
+                for (place, (key, item)) in members.iter().rev().enumerate() {
+                    out.push_str(if place > 0 { " , " } else { " " });
+                    odd(key, out);
+                    out.push_str(" : ");
+                    write_oddly(item, out);
+                }
+                out.push('}');
+            }
+            plain => out.push_str(&plain.to_string()),
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn one_value_has_one_form(value in any_json()) {
+            let plain = value.to_string();
+            let form = canonical_json(plain.as_bytes()).unwrap();
+            let mut odd = String::new();
+            write_oddly(&value, &mut odd);
+            prop_assert_eq!(&canonical_json(odd.as_bytes()).unwrap(), &form);
+            prop_assert_eq!(&canonical_json(&form).unwrap(), &form);
+            prop_assert_eq!(&Json::parse(odd.as_bytes()).unwrap().to_bytes(), &form);
+            prop_assert_eq!(serde_json::from_slice::<serde_json::Value>(&form).unwrap(), value);
+        }
+
+        #[test]
+        fn any_bytes_give_a_form_or_an_error(raw in proptest::collection::vec(any::<u8>(), 0..200), text in "[\\[\\]{}\",:0-9a-z\\\\ -]{0,80}") {
+            for raw in [raw.as_slice(), text.as_bytes()] {
+                let ours = canonical_json(raw);
+                prop_assert_eq!(Json::parse(raw).is_ok(), ours.is_ok());
+                if ours.is_ok() {
+                    prop_assert!(serde_json::from_slice::<&serde_json::value::RawValue>(raw).is_ok());
+                }
+                array_items(raw).ok();
+                array_items_in(raw, "a").ok();
+                top_level_str(raw, "a");
+            }
+        }
+    }
+}
