@@ -108,7 +108,8 @@ impl Client {
 
     /// Waits before something is tried again.
     pub(crate) fn pause(&self, duration: Duration) {
-        self.runtime.block_on(tokio::time::sleep(duration));
+        self.runtime
+            .block_on(async { tokio::time::sleep(duration).await });
     }
 
     /// Reads one document.

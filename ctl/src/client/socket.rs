@@ -15,7 +15,10 @@ pub(crate) fn default_socket() -> PathBuf {
         .unwrap_or_else(|| PathBuf::from(SYSTEM_SOCKET))
 }
 
-#[expect(clippy::disallowed_methods, reason = "the one reader of ctl's environment")]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the one reader of ctl's environment"
+)]
 fn environment(name: &str) -> Option<String> {
     std::env::var(name).ok()
 }
