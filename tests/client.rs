@@ -6,6 +6,7 @@ use std::process::Stdio;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use orgkeep_tests::fake::{Asked, FakeDaemon, Told};
+use orgkeep_tests::terminal::Terminal;
 use orgkeep_tests::wait::until;
 use serde_json::{Value, json};
 
@@ -40,20 +41,30 @@ fn events(body: String) -> Told {
     Told::of("text/event-stream", body)
 }
 
+fn card(name: &str) -> Told {
+    Told::json(card_of(name).to_string())
+}
+
 fn cards(names: &[&str]) -> Told {
-    let card = |name: &&str| {
-        json!({
-            "name": name, "okta_domain": "https://acme.okta.com", "org_id": "00o1",
-            "added_at": "2026-01-01T00:00:00.000Z", "storage_region": "local",
-            "backup_enabled": true, "app_status": "connected", "app_status_detail": null,
-            "scopes": {"granted": [], "missing": []}, "restore_scopes_missing": [],
-            "key_management": "not_enabled", "schedule": "@daily", "timezone": "UTC",
-            "next_backup_at": null, "retention": "last=5", "last_backup": null,
-            "last_good_snapshot": null, "protected_items": {}, "warnings": [],
-        })
-    };
-    let items: Vec<Value> = names.iter().map(card).collect();
+    let items: Vec<Value> = names.iter().map(|name| card_of(name)).collect();
     Told::json(json!({"items": items, "next": null}).to_string())
+}
+
+fn card_of(name: &str) -> Value {
+    json!({
+        "name": name, "okta_domain": "https://acme.okta.com", "org_id": "00o1",
+        "added_at": "2026-01-01T00:00:00.000Z", "storage_region": "local",
+        "backup_enabled": true, "app_status": "connected", "app_status_detail": null,
+        "scopes": {"granted": [], "missing": []}, "restore_scopes_missing": [],
+        "key_management": "not_enabled", "schedule": "@daily", "timezone": "UTC",
+        "next_backup_at": null, "retention": "last=5", "last_backup": null,
+        "last_good_snapshot": null, "protected_items": {}, "warnings": [],
+    })
+}
+
+#[expect(clippy::print_stderr, reason = "shown by the test runner on demand")]
+fn skipped(why: &str) {
+    eprintln!("skipped: {why}");
 }
 
 fn lines(daemon: &FakeDaemon) -> Vec<String> {
@@ -355,6 +366,87 @@ fn secrets_come_from_files_and_stdin_and_stand_in_the_body_alone() {
     from("-", " \n").code(2);
     from("/nowhere/at/all", "").code(2);
     assert_eq!(daemon.asked().len(), count);
+}
+
+#[test]
+fn adding_a_domain_on_a_terminal_walks_through_the_steps() {
+    let daemon = FakeDaemon::new(|asked| match asked.line().as_str() {
+        "PUT /v1/domains/acme/key-management" | "POST /v1/domains" | "GET /v1/domains/acme" => {
+            card("acme")
+        }
+        "PATCH /v1/domains/acme/settings" if asked.body.contains("every never") => {
+            Told::problem(422, "invalid_schedule")
+        }
+        _ => Told::json(
+            r#"{"schedule":"@daily","timezone":"UTC","retention":"last=5","rate_limit_share":50,
+                "full_every":"7d","types":null}"#,
+        ),
+    });
+    let command = daemon.ctl_command(&["domains", "add", "acme.okta.com"]);
+    let Some(mut terminal) = Terminal::run(&command) else {
+        return skipped("there is no setsid to make a terminal with");
+    };
+    for (question, answer) in [
+        ("Choose [1]: ", ""),
+        ("Client id: ", "0oa1"),
+        ("Client secret: ", "hush-hush"),
+        ("Enable key management now? [Y/n]: ", "y"),
+        ("Save these settings? [Y/n]: ", "n"),
+        ("Schedule [@daily]: ", "every never"),
+        ("Time zone [UTC]: ", ""),
+        ("Retention [last=5]: ", ""),
+        ("Types, separated by commas [all]: ", "user, group"),
+        ("do something about it", ""),
+    ] {
+        terminal.expect(question);
+        if question.ends_with(": ") {
+            terminal.type_line(answer);
+        }
+    }
+    terminal.expect("Save these settings? [Y/n]: ");
+    terminal.type_line("");
+    terminal.expect("key management");
+    assert_eq!(terminal.end(), Some(0));
+    assert!(
+        !terminal.screen().contains("hush-hush"),
+        "{}",
+        terminal.screen()
+    );
+    assert_eq!(
+        lines(&daemon),
+        [
+            "POST /v1/domains",
+            "PUT /v1/domains/acme/key-management",
+            "GET /v1/domains/acme/settings",
+            "PATCH /v1/domains/acme/settings",
+            "GET /v1/domains/acme/settings",
+            "GET /v1/domains/acme",
+        ]
+    );
+    let patch: Value = serde_json::from_str(&daemon.asked()[3].body).unwrap();
+    assert_eq!(patch["types"], json!(["user", "group"]));
+}
+
+#[test]
+fn flags_answer_the_questions_beforehand() {
+    let daemon = FakeDaemon::new(|_| card("acme"));
+    let token = daemon.path("token");
+    fs::write(&token, "00token").unwrap();
+    let command = daemon.ctl_command(&[
+        "domains",
+        "add",
+        "acme.okta.com",
+        "--api-token-file",
+        token.to_str().unwrap(),
+        "--skip-keys",
+        "--schedule",
+        "off",
+    ]);
+    let Some(mut terminal) = Terminal::run(&command) else {
+        return skipped("there is no setsid to make a terminal with");
+    };
+    assert_eq!(terminal.end(), Some(0));
+    assert_eq!(lines(&daemon), ["POST /v1/domains", "GET /v1/domains/acme"]);
 }
 
 #[test]

@@ -7,6 +7,7 @@
 //! | [`daemon`] | A daemon in a directory of its own, that can be killed and started again |
 //! | [`fake`] | A daemon that answers as it is told |
 //! | [`http`] | The socket API, spoken byte by byte |
+//! | [`terminal`] | A terminal with someone who types |
 //! | [`wait`] | Waits until something is so |
 //!
 //! A failure of the harness itself is a failure of the test: it panics.
@@ -22,6 +23,7 @@ pub mod command;
 //pub mod daemon;
 pub mod fake;
 pub mod http;
+pub mod terminal;
 pub mod wait;
 
 pub use command::Ran;
