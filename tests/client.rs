@@ -10,6 +10,8 @@ use orgkeep_tests::terminal::Terminal;
 use orgkeep_tests::wait::until;
 use serde_json::{Value, json};
 
+use crate::skipped;
+
 /// A daemon that must not be asked.
 fn deaf() -> FakeDaemon {
     FakeDaemon::new(|_| Told::problem(500, "internal"))
@@ -60,11 +62,6 @@ fn card_of(name: &str) -> Value {
         "next_backup_at": null, "retention": "last=5", "last_backup": null,
         "last_good_snapshot": null, "protected_items": {}, "warnings": [],
     })
-}
-
-#[expect(clippy::print_stderr, reason = "shown by the test runner on demand")]
-fn skipped(why: &str) {
-    eprintln!("skipped: {why}");
 }
 
 fn lines(daemon: &FakeDaemon) -> Vec<String> {

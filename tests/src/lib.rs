@@ -20,11 +20,11 @@
 
 pub mod binaries;
 pub mod command;
-//pub mod daemon;
+pub mod daemon;
 pub mod fake;
 pub mod http;
 pub mod terminal;
 pub mod wait;
 
 pub use command::Ran;
-//pub use daemon::{Setup, TestDaemon};
+pub use daemon::{Setup, TestDaemon};
