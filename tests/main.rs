@@ -1,5 +1,6 @@
 //! Black-box tests of Orgkeep, through its real programs.
 #![expect(
+    clippy::unwrap_used,
     clippy::indexing_slicing,
     clippy::disallowed_methods,
     reason = "tests fail by panicking, wait, and write files of their own"

@@ -287,11 +287,17 @@ impl TestDaemon {
     }
 
     /// How many packs the store holds.
+    ///
+    /// # Panics
+    ///
+    /// When it does not say.
     #[must_use]
     pub fn packs(&self) -> u64 {
-        self.json(["store", "status"])["packs"]
-            .as_u64()
-            .unwrap_or_default()
+        let status = self.json(["store", "status"]);
+        status
+            .get("packs")
+            .and_then(Value::as_u64)
+            .expect("the store counts its packs")
     }
 
     /// Every file below the data directory, with its path.

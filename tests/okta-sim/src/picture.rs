@@ -154,3 +154,57 @@ fn text(object: &Value, pointer: &str) -> String {
         .unwrap_or_default()
         .to_owned()
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::Picture;
+    use crate::OktaSim;
+
+    #[test]
+    fn what_is_recreated_with_another_id_is_not_missing() {
+        let okta = OktaSim::with_users(30);
+        let admin = okta.admin();
+        let profile = json!({"profile": {"name": "Short-lived", "description": "A test's own"}});
+        let id = admin.post("/api/v1/groups", profile.clone()).id();
+        let before = Picture::of(&okta);
+        assert!(admin.delete_group(&id).is_success());
+        let without = Picture::of(&okta);
+        assert_eq!(before.len(), without.len() + 1);
+        assert_eq!(before.missing_in(&without).len(), 1);
+        assert_ne!(admin.post("/api/v1/groups", profile).id(), id);
+        assert!(before.missing_in(&Picture::of(&okta)).is_empty());
+    }
+
+    #[test]
+    fn a_relation_and_a_value_that_are_gone_are_missing() {
+        let okta = OktaSim::with_users(30);
+        let before = Picture::of(&okta);
+        let member = okta.ids("group_member").remove(0);
+        let path = format!("/api/v1/groups/{}", member.replace('/', "/users/"));
+        assert!(okta.admin().delete(&path).is_success());
+        let missing = Picture::of(&okta);
+        let missing = before.missing_in(&missing);
+        assert!(
+            missing
+                .iter()
+                .any(|line| line.starts_with("group_member: ")),
+            "{missing:?}"
+        );
+        let user = okta.ids("user").remove(1);
+        let title = json!({"profile": {"title": "Another"}});
+        assert!(
+            okta.admin()
+                .post(&format!("/api/v1/users/{user}"), title)
+                .is_success()
+        );
+        let after = Picture::of(&okta);
+        assert!(
+            before
+                .missing_in(&after)
+                .iter()
+                .any(|line| line.starts_with("user: "))
+        );
+    }
+}

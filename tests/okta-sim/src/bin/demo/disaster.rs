@@ -124,3 +124,39 @@ fn strings(list: Option<&Value>) -> Vec<String> {
         .map(str::to_owned)
         .collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use okta_sim::picture::Picture;
+
+    use super::{OktaSim, strike};
+
+    #[test]
+    fn the_disaster_takes_what_it_says_and_all_that_hung_on_it() {
+        let okta = OktaSim::with_users(400);
+        let before = Picture::of(&okta);
+        let said = strike(&okta).unwrap();
+        for word in ["the group rule ", "the group ", "the app ", "25 users"] {
+            assert!(
+                said.iter().any(|line| line.contains(word)),
+                "{word}: {said:?}"
+            );
+        }
+        let after = Picture::of(&okta);
+        let missing = before.missing_in(&after);
+        for object_type in [
+            "user",
+            "group",
+            "group_rule",
+            "app",
+            "group_member",
+            "app_user",
+        ] {
+            let start = format!("{object_type}: ");
+            assert!(
+                missing.iter().any(|line| line.starts_with(&start)),
+                "{object_type}"
+            );
+        }
+    }
+}
