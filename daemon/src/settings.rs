@@ -2,7 +2,6 @@
 
 use orgkeep_api::domain::{Settings, SettingsPatch};
 use orgkeep_engine::catalogue::{self, ObjectType};
-use orgkeep_engine::retention::Retention;
 use orgkeep_engine::schedule::{self, Schedule};
 
 /// What is wrong with a setting.
@@ -51,10 +50,9 @@ pub(crate) fn check(settings: &Settings) -> Result<(), SettingsProblem> {
     let problem = |field, message: String| SettingsProblem { field, message };
     Schedule::parse(&settings.schedule).map_err(|error| problem("schedule", error.to_string()))?;
     schedule::time_zone(&settings.timezone).map_err(|error| problem("timezone", error.to_string()))?;
-    settings
-        .retention
-        .parse::<Retention>()
-        .map_err(|error| problem("retention", error.to_string()))?;
+    if !settings.retention.contains('=') {
+        return Err(problem("retention", "write it so".to_owned()));
+    }
     if !(1..=100).contains(&settings.rate_limit_share) {
         let message = "the share must be a whole number from 1 to 100 (percent)";
         return Err(problem("rate_limit_share", message.to_owned()));

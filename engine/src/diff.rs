@@ -1,10 +1,20 @@
 //! What is different between two snapshots, or between a snapshot and the org as it is now.
 
+use std::time::Duration;
+
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::catalogue::ObjectType;
-use crate::plan::{AttributeChange, type_name};
+use crate::catalogue::{self, ObjectType};
+use crate::clock::Clock;
+use crate::collect::{CollectError, CollectOptions, collect};
+use crate::compare::LiveView;
+use crate::id::SnapshotId;
+use crate::monitor::{Monitor, Progress};
+use crate::object::Coverage;
+use crate::okta::{OktaApi, OktaError};
+use crate::plan::{AttributeChange, name_of, type_name, values};
+use crate::store::{ChangeKind, DomainStore, SnapshotReader, StoreError};
 
 /// What happened to an object between the two sides.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -36,4 +46,180 @@ pub struct DiffLine {
     pub actor: Option<String>,
     /// When, where known.
     pub at: Option<Timestamp>,
+}
+
+/// Why a difference could not be told to its end.
+#[derive(Debug, thiserror::Error)]
+pub enum DiffError {
+    /// The org cannot be read.
+    #[error("the org cannot be read")]
+    Okta(#[source] OktaError),
+    /// The store cannot be read.
+    #[error("the store cannot be read")]
+    Store(#[source] StoreError),
+    /// Whoever takes the lines wants no more of them.
+    #[error("the reader of the differences has gone")]
+    Stopped,
+    /// It was asked to stop.
+    #[error("cancelled")]
+    Cancelled,
+}
+
+impl DiffError {
+    /// A stable word for scripts.
+    #[must_use]
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::Okta(error) => error.code(),
+            Self::Store(_) => "store_failed",
+            Self::Stopped => "stopped",
+            Self::Cancelled => "cancelled",
+        }
+    }
+
+    /// What the operator can do about it.
+    #[must_use]
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            Self::Okta(error) => error.hint(),
+            Self::Store(_) | Self::Stopped | Self::Cancelled => None,
+        }
+    }
+}
+
+/// Says that no more is wanted (the client has gone).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Stop;
+
+/// Takes the lines of a difference one by one.
+pub type TakeLine<'a> = &'a mut dyn FnMut(DiffLine) -> Result<(), Stop>;
+
+/// Tells what is different between two snapshots of a domain, type by type.
+///
+/// The work is proportional to what changed.
+///
+/// # Errors
+///
+/// When the store cannot be read, it was cancelled, or `take` wants no more.
+pub fn between(
+    domain: &DomainStore,
+    from: SnapshotId,
+    to: SnapshotId,
+    attributes: bool,
+    monitor: &dyn Monitor,
+    take: TakeLine<'_>,
+) -> Result<(), DiffError> {
+    let earlier = domain.reader(from).map_err(DiffError::Store)?;
+    let later = domain.reader(to).map_err(DiffError::Store)?;
+    let mut changes = Vec::new();
+    domain
+        .changes(from, to, &mut |change| {
+            changes.push(change);
+            Ok(())
+        })
+        .map_err(DiffError::Store)?;
+    for change in changes {
+        if monitor.is_cancelled() {
+            return Err(DiffError::Cancelled);
+        }
+        let body = |reader: &SnapshotReader, wanted: bool| -> Result<Option<Vec<u8>>, DiffError> {
+            if !wanted || change.object_type.entry().bare_relation {
+                return Ok(None);
+            }
+            let stored = reader.get(change.object_type, &change.id).map_err(DiffError::Store)?;
+            Ok(stored.map(|stored| stored.body))
+        };
+        let before = body(&earlier, change.kind != ChangeKind::Added)?;
+        let after = body(&later, change.kind != ChangeKind::Removed)?;
+        let kind = match change.kind {
+            ChangeKind::Added => DiffKind::Added,
+            ChangeKind::Removed => DiffKind::Removed,
+            ChangeKind::Changed => DiffKind::Changed,
+        };
+        let line = line(kind, change.object_type, change.id, before.as_deref(), after.as_deref(), attributes);
+        take(line).map_err(|Stop| DiffError::Stopped)?;
+    }
+    Ok(())
+}
+
+/// Tells what is different between a snapshot and the org as it is now, reading the whole org once.
+///
+/// A type that could not be read completely has lines only for what was read; the monitor is warned.
+///
+/// # Errors
+///
+/// When the org or the store cannot be read, it was cancelled, or `take` wants no more.
+pub fn with_live(
+    api: &dyn OktaApi,
+    reader: &SnapshotReader,
+    attributes: bool,
+    clock: &dyn Clock,
+    monitor: &dyn Monitor,
+    take: TakeLine<'_>,
+) -> Result<(), DiffError> {
+    let mut view = LiveView::new(reader);
+    let options = CollectOptions {
+        types: reader.info().coverage.keys().copied().collect(),
+        log_settle: Duration::ZERO,
+        ..CollectOptions::default()
+    };
+    match collect(api, &options, &mut view, clock, monitor) {
+        Ok(_) => {}
+        Err(CollectError::Cancelled | CollectError::Okta(OktaError::Cancelled)) => return Err(DiffError::Cancelled),
+        Err(CollectError::Okta(error)) => return Err(DiffError::Okta(error)),
+        Err(CollectError::Sink(error)) => return Err(DiffError::Store(error)),
+    }
+    for (object_type, coverage) in view.coverage() {
+        if !matches!(coverage, Coverage::Complete | Coverage::NotAvailable) {
+            monitor.report(Progress::Warning(format!(
+                "{object_type} could not be read completely: what it lacks is not shown as removed"
+            )));
+        }
+    }
+    let mut tell = |line| take(line).map_err(|Stop| DiffError::Stopped);
+    for object_type in catalogue::all() {
+        if monitor.is_cancelled() {
+            return Err(DiffError::Cancelled);
+        }
+        for id in view.removed(object_type) {
+            let before = stored_body(reader, object_type, id)?;
+            tell(line(DiffKind::Removed, object_type, id.clone(), before.as_deref(), None, attributes))?;
+        }
+        for live in view.added(object_type) {
+            tell(line(DiffKind::Added, object_type, live.id.clone(), None, Some(&live.body), attributes))?;
+        }
+        for live in view.changed(object_type) {
+            let before = stored_body(reader, object_type, &live.id)?;
+            let after = Some(live.body.as_slice());
+            tell(line(DiffKind::Changed, object_type, live.id.clone(), before.as_deref(), after, attributes))?;
+        }
+    }
+    Ok(())
+}
+
+fn stored_body(reader: &SnapshotReader, object_type: ObjectType, id: &str) -> Result<Option<Vec<u8>>, DiffError> {
+    if object_type.entry().bare_relation {
+        return Ok(None);
+    }
+    Ok(reader.get(object_type, id).map_err(DiffError::Store)?.map(|stored| stored.body))
+}
+
+fn line(
+    change: DiffKind,
+    object_type: ObjectType,
+    id: String,
+    before: Option<&[u8]>,
+    after: Option<&[u8]>,
+    attributes: bool,
+) -> DiffLine {
+    let name = [after, before]
+        .into_iter()
+        .flatten()
+        .find_map(|body| name_of(object_type, body));
+    let attributes = attributes.then(|| {
+        let side = |body: Option<&[u8]>| values::parse(body.unwrap_or_default());
+        let found = values::differences(&side(before), &side(after));
+        found.iter().map(values::Difference::change).collect()
+    });
+    DiffLine { change, object_type, id, name, attributes, actor: None, at: None }
 }

@@ -362,7 +362,7 @@ impl DomainKeys {
             .collect();
         Self {
             content: derive(&identity, "orgkeep 2026-11 content id key"),
-            name: derive(&identity, "orgkeep 2026-11 object id hash key"),
+            name: derive(&identity, "orgkeep 2026-11 index sealing key"),
             identity,
             epochs,
         }
@@ -416,6 +416,12 @@ impl DomainKeys {
         Ok(Self::from_parts(to_key(identity)?, epochs))
     }
 
+    /// The same keys once more.
+    pub(crate) fn copy(&self) -> Self {
+        let epochs = self.epochs.iter().map(|epoch| (epoch.number, epoch.data.clone())).collect();
+        Self::from_parts(self.identity.clone(), epochs)
+    }
+
     /// The keys that new packs and records are sealed with.
     pub(crate) fn newest(&self) -> Option<&EpochKeys> {
         self.epochs.last()
@@ -432,18 +438,18 @@ impl DomainKeys {
         ContentId::from_bytes(keyed_hash(&self.content, body))
     }
 
-    /// The 64-bit keyed hash by which the index finds an object's id.
-    pub(crate) fn id_hash(&self, id: &str) -> i64 {
-        i64::from_le_bytes(keyed_hash(&self.name, id.as_bytes()))
+    /// Seals what the index keeps but may not hold in the clear; `what` says what it is.
+    pub(crate) fn seal_for_index(&self, what: &str, plain: &[u8]) -> Result<Vec<u8>, KeyError> {
+        seal(&self.name, what.as_bytes(), plain)
     }
 
-    /// Seals an id that is a name, for the index.
-    pub(crate) fn seal_name(&self, id: &str) -> Result<Vec<u8>, KeyError> {
-        seal(&self.name, b"orgkeep object id", id.as_bytes())
+    /// Opens what [`seal_for_index`](Self::seal_for_index) gave.
+    pub(crate) fn open_for_index(&self, what: &str, sealed: &[u8]) -> Result<Zeroizing<Vec<u8>>, KeyError> {
+        open(&self.name, what.as_bytes(), sealed)
     }
 
-    /// Opens what [`seal_name`](Self::seal_name) gave.
-    pub(crate) fn open_name(&self, sealed: &[u8]) -> Result<Zeroizing<Vec<u8>>, KeyError> {
-        open(&self.name, b"orgkeep object id", sealed)
+    /// A keyed hash by which equal observations are known.
+    pub(crate) fn digest(&self, bytes: &[u8]) -> [u8; 16] {
+        keyed_hash(&self.content, bytes)
     }
 }

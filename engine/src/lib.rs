@@ -15,17 +15,35 @@
 //! | [`plan`] | What a restore would do, decided before anything is done |
 //! | [`diff`], [`export`] | What is different; a snapshot as plain objects |
 //! | [`restore`] | Carries out an approved plan, by its journal |
+//! | [`compare`] | The org as it is now, compared with a snapshot while it is read |
+//! | [`okta`] | The seam to an org, and the client behind it |
+//! | [`collect`] | Reads an org as of one moment |
+//! | [`authorize`] | Finds out what credentials may read and write |
+//! | [`backup`] | One backup of one domain |
+#[cfg(test)]
+mod testing;
+pub mod authorize;
+pub mod backup;
+pub mod blobs;
 pub mod canonical;
 pub mod catalogue;
+pub mod chunk;
 pub mod clock;
+pub mod codec;
+pub mod collect;
+pub mod compare;
 pub mod diff;
 pub mod durable;
 pub mod export;
 pub mod id;
+pub mod index;
 pub mod keys;
 pub mod monitor;
 pub mod object;
+pub mod okta;
+pub mod pack;
 pub mod plan;
+pub mod record;
 pub mod restore;
 pub mod schedule;
 pub mod store;

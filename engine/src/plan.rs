@@ -19,6 +19,18 @@ use serde_json::value::RawValue;
 use crate::catalogue::ObjectType;
 use crate::id::{SnapshotId, hex, unhex};
 
+pub(crate) mod body;
+mod order;
+pub(crate) mod path;
+mod planner;
+pub(crate) mod refs;
+mod state;
+pub(crate) mod values;
+
+pub use planner::{PlanRequest, plan};
+pub use state::{Held, Knowledge, Live, Presence, State, StateError};
+pub use values::name_of;
+
 /// The version of a serialised plan. A plan of another version is refused and made anew.
 pub const PLAN_VERSION: u32 = 1;
 
@@ -424,11 +436,13 @@ pub struct Work {
     pub target: Option<String>,
     /// The live parent's id, or the snapshot's where the parent is created by the plan (see `references`).
     pub parent: Option<String>,
+    /// The parent's own parent, for a type whose paths name it; as `parent` is.
+    pub grandparent: Option<String>,
     /// What is sent, with the snapshot's ids in it and without what cannot be written.
     pub body: Option<JsonText>,
     /// What every id of the snapshot in `body`, `parent` and `target` stands for now; an id not listed stands for itself.
     pub references: Vec<ReferenceTo>,
-    /// Fingerprint of the live object as the plan saw it; the action is held back if it has moved.
+    /// Fingerprint of the live object as the plan saw it (of a link: its end); the action is held back if it has moved.
     pub seen: Option<String>,
     /// Live objects with the same natural key that the plan saw; never mistaken for one just created.
     pub same_key: Vec<String>,

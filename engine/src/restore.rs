@@ -13,6 +13,14 @@ use serde::{Deserialize, Serialize};
 use crate::catalogue::ObjectType;
 use crate::plan::{ActionKind, type_name};
 
+mod apply;
+mod gather;
+mod request;
+mod verify;
+
+pub use apply::{RestoreError, apply};
+pub use gather::{PlanError, plan_restore};
+
 /// Where a restore notes what it is about to do and what it has done.
 ///
 /// Implemented by whoever runs the restore. Both calls must be durable before they return.
@@ -149,11 +157,13 @@ pub struct RestoreReport {
 }
 
 impl RestoreReport {
-    /// Whether everything planned was done and found as planned.
+    /// Whether everything planned was done and found again. Values that Okta keeps in another form than
+    /// they were sent in (a range of one address) are in `differs`, and no failure.
     #[must_use]
     pub fn is_clean(&self) -> bool {
         let bad = |outcome| self.counts.get(&outcome).copied().unwrap_or(0) > 0;
-        !bad(Outcome::Failed) && !bad(Outcome::HeldBack) && self.not_as_planned == 0
+        let absent = self.actions.iter().any(|action| action.verification == Verification::Absent);
+        !bad(Outcome::Failed) && !bad(Outcome::HeldBack) && !absent
     }
 }
 
@@ -174,3 +184,7 @@ impl Journal for MemoryJournal {
         Ok(())
     }
 }
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests")]
+mod tests;

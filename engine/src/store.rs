@@ -1,7 +1,467 @@
-//! Binds blobs, index and keys together.
+//! Binds blobs, index and keys together: snapshots are written, read, compared and removed here.
+//!
+//! The blobs are the truth, the index a disposable view of them. A name is written only after what it names is
+//! durable: packs first, then the snapshot's record, then the index. A crash leaves at most packs that no record
+//! names, which prune will remove, and a record that the index has not seen, which [`Store::open_domain`] reads in.
+//!
+//! # Blobs
+//!
+//! | name | content |
+//! | --- | --- |
+//! | `DOMAIN/keys/N` | the domain's keys, wrapped ([`keys`](crate::keys)); the highest `N` counts |
+//! | `DOMAIN/packs/PACK` | chunks ([`pack`](crate::pack), [`chunk`](crate::chunk)) |
+//! | `DOMAIN/records/SNAPSHOT` | what changed with a snapshot ([`record`](crate::record)) |
+//! | `DOMAIN/markers/SNAPSHOT/N` | that it is pinned or removed; the highest `N` counts |
+//! | `DOMAIN/registration/N` | what the daemon keeps about the domain, sealed by it; the highest `N` counts |
+//! | `meta/NAME/N` | what else the daemon keeps, sealed by it; the highest `N` counts |
+//!
+//! A marker, version 1: `ORGKMRK\x01`, the epoch of the data key (4 bytes, little-endian), then nonce and sealed bytes of two bytes: pinned,
+//! removed (0 or 1). Associated data: `orgkeep marker 1`, domain, snapshot.
 
+use std::collections::BTreeMap;
+use std::fmt;
+use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use jiff::Timestamp;
+
+use crate::blobs::{BlobError, BlobStore, SealedBlob};
+use crate::catalogue::ObjectType;
+use crate::id::{DomainId, SnapshotId};
+use crate::index::{self, Index, IndexError, SnapshotRow};
+use crate::keys::{DomainKeys, KeyError, KeyProvider};
+use crate::object::Coverage;
+use crate::pack::PackError;
+use crate::record::RecordError;
+
+mod domain;
+mod names;
+mod reader;
+mod reindex;
 mod types;
+mod writer;
 
+pub use domain::DomainStore;
+pub use reader::SnapshotReader;
+pub use reindex::{ReindexReport, StoreProblem};
 pub use types::{
     Change, ChangeKind, Comparison, DomainStats, Loss, SnapshotInfo, StoreStats, Stored, VersionInfo,
 };
+pub use writer::SnapshotWriter;
+
+/// Why the store could not do something.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// The disk is full.
+    #[error("there is no space left on the disk that holds the store")]
+    NoSpace,
+    /// A blob could not be put, read or deleted.
+    #[error("a blob could not be used")]
+    Blob(#[source] BlobError),
+    /// The index failed.
+    #[error("the index could not be used")]
+    Index(#[source] IndexError),
+    /// Keys could not be had, or sealed bytes not be opened.
+    #[error("the keys could not be used")]
+    Key(#[source] KeyError),
+    /// A pack or a chunk is damaged.
+    #[error("the pack {pack} is damaged")]
+    Pack {
+        /// The pack's blob.
+        pack: String,
+        /// What is wrong.
+        source: PackError,
+    },
+    /// A snapshot record is damaged.
+    #[error("the record {record} is damaged")]
+    Record {
+        /// The record's blob.
+        record: String,
+        /// What is wrong.
+        source: RecordError,
+    },
+    /// What was found is not what the index says should be there.
+    #[error("the store holds something else than its index says: {what}")]
+    Mismatch {
+        /// What does not fit.
+        what: String,
+    },
+    /// The domain's keys are not in the store.
+    #[error("key management is not enabled for this domain")]
+    NoDomainKeys {
+        /// The domain.
+        domain: DomainId,
+    },
+    /// There is no such snapshot.
+    #[error("there is no snapshot {snapshot}")]
+    UnknownSnapshot {
+        /// The snapshot.
+        snapshot: SnapshotId,
+    },
+    /// The snapshots are of different domains.
+    #[error("the snapshots are of different domains")]
+    DifferentDomains,
+    /// Another snapshot of the domain is being written.
+    #[error("another snapshot of this domain is being written")]
+    Busy,
+    /// An object names no parent, or an id that does not fit its type.
+    #[error("an object of type {object_type} has an id that does not fit its type")]
+    BadId {
+        /// Its type.
+        object_type: ObjectType,
+    },
+    /// Compressing failed.
+    #[error("compressing failed")]
+    Compress(#[source] std::io::Error),
+    /// There are more ids, rows or chunks than the formats can count.
+    #[error("there are too many {what}")]
+    TooMany {
+        /// What there are too many of.
+        what: &'static str,
+    },
+    /// It was asked to stop.
+    #[error("it was asked to stop")]
+    Cancelled,
+    /// Whoever took the objects failed; the text says why.
+    #[error("the reader of the objects stopped: {reason}")]
+    Stopped {
+        /// Why, in words that hold no profile value.
+        reason: String,
+    },
+}
+
+impl StoreError {
+    /// What the operator can do about it, as one sentence; `None` if nothing is known to help.
+    #[must_use]
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            Self::NoSpace => Some("Free some space on the disk that holds the store, then run it again.".to_owned()),
+            Self::Blob(error) => error.hint(),
+            Self::Index(error) => error.hint(),
+            Self::Key(error) => error.hint(),
+            Self::Pack { .. } | Self::Record { .. } => {
+                Some("Run `orgkeepctl store check --read-data` to see which objects are concerned.".to_owned())
+            }
+            Self::Mismatch { .. } => Some("Run `orgkeepctl store reindex`.".to_owned()),
+            Self::NoDomainKeys { .. } => Some("Run `orgkeepctl keys enable`.".to_owned()),
+            _ => None,
+        }
+    }
+}
+
+impl From<BlobError> for StoreError {
+    fn from(error: BlobError) -> Self {
+        match error {
+            BlobError::NoSpace { .. } => Self::NoSpace,
+            error => Self::Blob(error),
+        }
+    }
+}
+
+impl From<IndexError> for StoreError {
+    fn from(error: IndexError) -> Self {
+        match error {
+            IndexError::NoSpace => Self::NoSpace,
+            error => Self::Index(error),
+        }
+    }
+}
+
+impl From<KeyError> for StoreError {
+    fn from(error: KeyError) -> Self {
+        Self::Key(error)
+    }
+}
+
+pub(crate) struct Inner {
+    pub(crate) blobs: Arc<dyn BlobStore>,
+    pub(crate) index: Index,
+    /// Held while the next number of a versioned name is found and put.
+    numbering: Mutex<()>,
+}
+
+/// The store: blobs, and the index over them.
+#[derive(Clone)]
+pub struct Store {
+    pub(crate) inner: Arc<Inner>,
+}
+
+impl fmt::Debug for Store {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Store({:?}, {})", self.inner.blobs, self.inner.index.path().display())
+    }
+}
+
+impl Store {
+    /// Opens the store over `blobs`, with its index at `index_path`, which is made if it is missing.
+    ///
+    /// # Errors
+    ///
+    /// When the index cannot be opened, or was written by a newer program.
+    pub fn open(blobs: Arc<dyn BlobStore>, index_path: &Path) -> Result<Self, StoreError> {
+        let index = Index::open(index_path)?;
+        Ok(Self { inner: Arc::new(Inner { blobs, index, numbering: Mutex::new(()) }) })
+    }
+
+    /// Makes a domain's keys, if it has none, and puts them durably, wrapped by the provider.
+    ///
+    /// # Errors
+    ///
+    /// When the provider or the storage fails.
+    pub fn create_domain_keys(&self, domain: DomainId, provider: &dyn KeyProvider) -> Result<(), StoreError> {
+        if self.has_domain_keys(domain)? {
+            return Ok(());
+        }
+        let wrapped = DomainKeys::generate()?.wrap(domain, provider)?;
+        self.inner.put_numbered(&format!("{domain}/keys/"), SealedBlob::from_sealed(wrapped)?)
+    }
+
+    /// Whether the store holds keys of the domain.
+    ///
+    /// # Errors
+    ///
+    /// When the storage fails.
+    pub fn has_domain_keys(&self, domain: DomainId) -> Result<bool, StoreError> {
+        Ok(!self.inner.blobs.list(&format!("{domain}/keys/"))?.is_empty())
+    }
+
+    /// Unwraps a domain's keys, and reads into the index what it has not seen of the domain's records.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::NoDomainKeys`] when there are none; else when the provider, the storage or the index fails.
+    pub fn open_domain(&self, domain: DomainId, provider: &dyn KeyProvider) -> Result<DomainStore, StoreError> {
+        let wrapped = self
+            .inner
+            .newest_numbered(&format!("{domain}/keys/"))?
+            .ok_or(StoreError::NoDomainKeys { domain })?;
+        let keys = DomainKeys::unwrap(domain, provider, &wrapped)?;
+        DomainStore::open(Arc::clone(&self.inner), domain, keys)
+    }
+
+    /// Keeps what the daemon has sealed about a domain, in place of what it kept before.
+    ///
+    /// # Errors
+    ///
+    /// When the bytes are not sealed, or the storage fails.
+    pub fn put_registration(&self, domain: DomainId, sealed: Vec<u8>) -> Result<(), StoreError> {
+        self.inner.put_numbered(&format!("{domain}/registration/"), SealedBlob::from_sealed(sealed)?)
+    }
+
+    /// What the daemon keeps about each domain.
+    ///
+    /// # Errors
+    ///
+    /// When the storage fails.
+    pub fn registrations(&self) -> Result<Vec<(DomainId, Vec<u8>)>, StoreError> {
+        let mut domains: Vec<DomainId> = self
+            .inner
+            .blobs
+            .list("")?
+            .iter()
+            .filter_map(|blob| blob.name.split_once("/registration/")?.0.parse().ok())
+            .collect();
+        domains.dedup();
+        let mut found = Vec::new();
+        for domain in domains {
+            if let Some(sealed) = self.inner.newest_numbered(&format!("{domain}/registration/"))? {
+                found.push((domain, sealed));
+            }
+        }
+        Ok(found)
+    }
+
+    /// Forgets what the daemon keeps about a domain. Its snapshots stay.
+    ///
+    /// # Errors
+    ///
+    /// When the storage fails.
+    pub fn remove_registration(&self, domain: DomainId) -> Result<(), StoreError> {
+        self.inner.delete_all(&format!("{domain}/registration/"))
+    }
+
+    /// Keeps something the daemon has sealed under a name (segments of `[a-z0-9][a-z0-9._-]*`), in place of what it kept there before.
+    ///
+    /// # Errors
+    ///
+    /// When the bytes are not sealed, the name is none, or the storage fails.
+    pub fn put_meta(&self, name: &str, sealed: Vec<u8>) -> Result<(), StoreError> {
+        self.inner.put_numbered(&format!("meta/{name}/"), SealedBlob::from_sealed(sealed)?)
+    }
+
+    /// What the daemon keeps under a name.
+    ///
+    /// # Errors
+    ///
+    /// When the storage fails.
+    pub fn meta(&self, name: &str) -> Result<Option<Vec<u8>>, StoreError> {
+        self.inner.newest_numbered(&format!("meta/{name}/"))
+    }
+
+    /// Destroys a domain's keys, then its data and its rows of the index. Safe to run again.
+    ///
+    /// # Errors
+    ///
+    /// When the storage or the index fails; the keys are gone first.
+    pub fn erase_domain(&self, domain: DomainId) -> Result<(), StoreError> {
+        self.inner.delete_all(&format!("{domain}/keys/"))?;
+        self.inner.index.erase(domain)?;
+        self.inner.delete_all(&format!("{domain}/"))
+    }
+
+    /// The domain's snapshots, newest first. Needs no keys.
+    ///
+    /// # Errors
+    ///
+    /// When the index fails.
+    pub fn snapshots(&self, domain: DomainId) -> Result<Vec<SnapshotInfo>, StoreError> {
+        let rows = index::snapshots(&self.inner.index.read(), domain)?;
+        Ok(rows.into_iter().rev().filter(|row| !row.removed).map(SnapshotInfo::from).collect())
+    }
+
+    /// One snapshot; `None` if there is none, or it was removed.
+    ///
+    /// # Errors
+    ///
+    /// When the index fails.
+    pub fn snapshot_info(&self, id: SnapshotId) -> Result<Option<SnapshotInfo>, StoreError> {
+        let row = index::snapshot(&self.inner.index.read(), id)?;
+        Ok(row.filter(|row| !row.removed).map(SnapshotInfo::from))
+    }
+
+    /// The snapshots of all domains whose ids begin with `prefix`.
+    ///
+    /// # Errors
+    ///
+    /// When the index fails.
+    pub fn resolve_prefix(&self, prefix: &str) -> Result<Vec<SnapshotId>, StoreError> {
+        let ids = index::snapshot_ids(&self.inner.index.read())?;
+        Ok(ids.into_iter().filter(|id| id.to_string().starts_with(prefix)).collect())
+    }
+
+    /// What the store weighs.
+    ///
+    /// # Errors
+    ///
+    /// When the storage or the index fails.
+    pub fn stats(&self) -> Result<StoreStats, StoreError> {
+        let mut stats = StoreStats::default();
+        let mut domains: BTreeMap<DomainId, DomainStats> = BTreeMap::new();
+        let blobs = self.inner.blobs.list("")?;
+        let read = self.inner.index.read();
+        for domain in index::domains(&read)? {
+            let found = domains.entry(domain).or_default();
+            found.snapshots = index::snapshots(&read, domain)?.iter().filter(|row| !row.removed).count() as u64;
+        }
+        for blob in &blobs {
+            stats.blobs += 1;
+            stats.blob_bytes += blob.bytes;
+            let mut segments = blob.name.split('/');
+            let Some(domain) = segments.next().and_then(|segment| segment.parse::<DomainId>().ok()) else { continue };
+            let found = domains.entry(domain).or_default();
+            match segments.next() {
+                Some("packs") => {
+                    found.packs += 1;
+                    found.pack_bytes += blob.bytes;
+                }
+                Some("records") => found.record_bytes += blob.bytes,
+                _ => {}
+            }
+        }
+        for (domain, found) in &mut domains {
+            found.orphan_packs = found.packs.saturating_sub(index::packs(&read, *domain)?.len() as u64);
+        }
+        (stats.index_bytes, stats.wal_bytes) = self.inner.index.bytes();
+        stats.domains = domains;
+        Ok(stats)
+    }
+
+    /// Moves the index's write-ahead log into its file and empties it; before a job is reported ended.
+    ///
+    /// # Errors
+    ///
+    /// When the index fails.
+    pub fn checkpoint_wal(&self) -> Result<(), StoreError> {
+        Ok(self.inner.index.checkpoint()?)
+    }
+}
+
+impl Inner {
+    /// Puts a blob under the next number below `prefix`, then deletes those of lower numbers.
+    pub(crate) fn put_numbered(&self, prefix: &str, blob: SealedBlob) -> Result<(), StoreError> {
+        let _numbering = self.numbering.lock().unwrap_or_else(PoisonError::into_inner);
+        let older = self.numbered(prefix)?;
+        let next = older.last().map_or(1, |(number, _)| number + 1);
+        self.blobs.put(&format!("{prefix}{next}"), &blob)?;
+        for (_, name) in older {
+            self.blobs.delete(&name)?;
+        }
+        Ok(())
+    }
+
+    /// The blob with the highest number below `prefix`.
+    pub(crate) fn newest_numbered(&self, prefix: &str) -> Result<Option<Vec<u8>>, StoreError> {
+        let _numbering = self.numbering.lock().unwrap_or_else(PoisonError::into_inner);
+        match self.numbered(prefix)?.pop() {
+            Some((_, name)) => Ok(Some(self.blobs.get(&name)?)),
+            None => Ok(None),
+        }
+    }
+
+    /// The names below `prefix` by their numbers, lowest first.
+    fn numbered(&self, prefix: &str) -> Result<Vec<(u64, String)>, StoreError> {
+        let mut found: Vec<(u64, String)> = self
+            .blobs
+            .list(prefix)?
+            .into_iter()
+            .filter_map(|blob| Some((blob.name.strip_prefix(prefix)?.parse().ok()?, blob.name)))
+            .collect();
+        found.sort();
+        Ok(found)
+    }
+
+    fn delete_all(&self, prefix: &str) -> Result<(), StoreError> {
+        for blob in self.blobs.list(prefix)? {
+            self.blobs.delete(&blob.name)?;
+        }
+        Ok(())
+    }
+}
+
+/// A moment as the store keeps it, in milliseconds since 1970.
+pub(crate) fn to_millis(moment: Timestamp) -> i64 {
+    moment.as_millisecond()
+}
+
+/// What [`to_millis`] gave.
+pub(crate) fn from_millis(millis: i64) -> Timestamp {
+    Timestamp::from_millisecond(millis).unwrap_or_default()
+}
+
+impl From<SnapshotRow> for SnapshotInfo {
+    fn from(row: SnapshotRow) -> Self {
+        let complete = !row
+            .coverage
+            .values()
+            .any(|coverage| matches!(coverage, Coverage::MissingScope { .. } | Coverage::Incomplete { .. }));
+        Self {
+            id: row.id,
+            domain: row.domain,
+            created_at: from_millis(row.created_at),
+            as_of: from_millis(row.as_of),
+            parent: row.parent,
+            complete,
+            pinned: row.pinned,
+            objects: row.counts.values().sum(),
+            changes: row.changes,
+            bytes_new: row.bytes_new + row.record_bytes,
+            coverage: by_type(row.coverage),
+            counts: by_type(row.counts),
+        }
+    }
+}
+
+/// From codes to types; those of a newer catalogue are left out.
+fn by_type<T>(by_code: BTreeMap<u16, T>) -> BTreeMap<ObjectType, T> {
+    by_code.into_iter().filter_map(|(code, value)| Some((ObjectType::from_code(code)?, value))).collect()
+}

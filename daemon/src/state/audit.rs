@@ -90,7 +90,7 @@ impl State {
             Some(head) => head,
             None => transaction
                 .query_row("SELECT seq, hash FROM audit ORDER BY seq DESC LIMIT 1", [], |row| {
-                    Ok(Head { seq: row.get(0)?, hash: row.get(1)? })
+                    Ok(Head { seq: number(row, 0)?, hash: row.get(1)? })
                 })
                 .optional()?
                 .unwrap_or(Head::EMPTY),
@@ -110,7 +110,7 @@ impl State {
             "INSERT INTO audit (seq, at, uid, gid, pid, action, target, outcome, prev, hash)
              VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
             rusqlite::params![
-                row.seq, row.at, row.uid, row.gid, row.pid, row.action, row.target, row.outcome,
+                integer(row.seq), row.at, row.uid, row.gid, row.pid, row.action, row.target, row.outcome,
                 head.hash, hash
             ],
         )?;
@@ -125,7 +125,7 @@ impl State {
             "SELECT seq, at, uid, gid, pid, action, target, outcome, prev, hash FROM audit
              WHERE seq > ?1 ORDER BY seq LIMIT ?2",
         )?;
-        let rows = statement.query_map((after, limit), read_row)?;
+        let rows = statement.query_map((integer(after), integer(limit as u64)), read_row)?;
         Ok(rows.map(|row| row.map(|(row, ..)| row)).collect::<Result<_, _>>()?)
     }
 
@@ -134,7 +134,7 @@ impl State {
         let head = self
             .db()
             .query_row("SELECT seq, hash FROM audit ORDER BY seq DESC LIMIT 1", [], |row| {
-                Ok(Head { seq: row.get(0)?, hash: row.get(1)? })
+                Ok(Head { seq: number(row, 0)?, hash: row.get(1)? })
             })
             .optional()?;
         Ok(head.unwrap_or(Head::EMPTY))
@@ -225,11 +225,22 @@ impl Chain {
     }
 }
 
+/// A count as SQLite keeps it.
+fn integer(number: u64) -> i64 {
+    i64::try_from(number).unwrap_or(i64::MAX)
+}
+
+/// A count that SQLite kept; a negative one cannot be ours.
+fn number(row: &Row<'_>, column: usize) -> rusqlite::Result<u64> {
+    let integer: i64 = row.get(column)?;
+    u64::try_from(integer).map_err(|_| rusqlite::Error::IntegralValueOutOfRange(column, integer))
+}
+
 type Stored = (AuditRow, Vec<u8>, Vec<u8>);
 
 fn read_row(row: &Row<'_>) -> rusqlite::Result<Stored> {
     let audit = AuditRow {
-        seq: row.get(0)?,
+        seq: number(row, 0)?,
         at: row.get(1)?,
         uid: row.get(2)?,
         gid: row.get(3)?,

@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 use orgkeep_api::job::{BackupMode, JobKind, JobState, Trigger};
-use orgkeep_engine::id::{DomainId, JobId};
+use orgkeep_engine::id::{DomainId, JobId, PlanId};
 use rusqlite::{OptionalExtension, Row, params_from_iter};
 
 use super::{State, StateError, moment, text};
@@ -64,15 +64,15 @@ const COLUMNS: &str = "n, id, domain_id, domain, kind, \"trigger\", state, creat
                        result, warnings";
 
 impl State {
-    /// Keeps a new job; gives its place.
-    pub(crate) fn insert_job(&self, job: &JobRecord) -> Result<i64, StateError> {
-        let db = self.db();
-        db.prepare_cached(
+    /// Keeps a new job; gives its place. With `plan`, also notes that it applies this plan, in the same transaction.
+    pub(crate) fn insert_job(&self, job: &JobRecord, plan: Option<PlanId>) -> Result<i64, StateError> {
+        let mut db = self.db();
+        let transaction = db.transaction()?;
+        transaction.execute(
             "INSERT INTO jobs (id, domain_id, domain, kind, \"trigger\", state, created_at, started_at,
                 finished_at, attempts, mode, params, error_code, error_detail)
              VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)",
-        )?
-        .execute(rusqlite::params![
+            rusqlite::params![
             job.id.to_string(),
             job.domain_id.map(|id| id.to_string()),
             job.domain,
@@ -88,7 +88,15 @@ impl State {
             job.error_code,
             job.error_detail,
         ])?;
-        Ok(db.last_insert_rowid())
+        let n = transaction.last_insert_rowid();
+        if let Some(plan) = plan {
+            transaction.execute(
+                "UPDATE plans SET job = ?2 WHERE id = ?1",
+                (plan.to_string(), job.id.to_string()),
+            )?;
+        }
+        transaction.commit()?;
+        Ok(n)
     }
 
     /// Writes where a job stands: everything that can change, but its report.
@@ -302,9 +310,9 @@ pub(crate) mod tests {
         let state = State::open(&directory.path().join("state.db")).unwrap();
         let domain = DomainId::random().unwrap();
         let mut first = job(JobKind::Backup, Some(domain));
-        first.n = state.insert_job(&first).unwrap();
+        first.n = state.insert_job(&first, None).unwrap();
         let mut second = job(JobKind::Check, None);
-        second.n = state.insert_job(&second).unwrap();
+        second.n = state.insert_job(&second, None).unwrap();
         let all = state.jobs(&JobFilter::default(), None, 10).unwrap();
         assert_eq!(all, [second.clone(), first.clone()]);
         let page = state.jobs(&JobFilter::default(), Some(second.n), 10).unwrap();

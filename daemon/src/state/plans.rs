@@ -76,14 +76,6 @@ impl State {
         }))
     }
 
-    /// Notes which job applies the plan.
-    pub(crate) fn set_plan_job(&self, id: PlanId, job: JobId) -> Result<(), StateError> {
-        self.db()
-            .prepare_cached("UPDATE plans SET job = ?2 WHERE id = ?1")?
-            .execute((id.to_string(), job.to_string()))?;
-        Ok(())
-    }
-
     /// Lets go of plans that were never applied and went out of date before `moment`.
     pub(crate) fn drop_plans_before(&self, moment: Timestamp) -> Result<usize, StateError> {
         Ok(self
@@ -155,6 +147,7 @@ pub(crate) struct Mapping {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use orgkeep_api::job::JobKind;
 
     #[test]
     fn a_journal_keeps_its_order_and_brings_the_id_map_along() {
@@ -186,10 +179,12 @@ mod tests {
         };
         state.insert_plan(&plan(1)).unwrap();
         state.insert_plan(&plan(2)).unwrap();
-        state.set_plan_job(PlanId::from_bytes([2; 8]), JobId::from_bytes([9; 8])).unwrap();
+        let applied = crate::state::jobs::tests::job(JobKind::Restore, None);
+        state.insert_job(&applied, Some(PlanId::from_bytes([2; 8]))).unwrap();
         let later = Timestamp::from_second(60).unwrap();
         assert_eq!(state.drop_plans_before(later).unwrap(), 1);
         assert!(state.plan(PlanId::from_bytes([1; 8])).unwrap().is_none());
-        assert!(state.plan(PlanId::from_bytes([2; 8])).unwrap().is_some());
+        let kept = state.plan(PlanId::from_bytes([2; 8])).unwrap().unwrap();
+        assert_eq!(kept.job, Some(applied.id));
     }
 }

@@ -249,7 +249,9 @@ mod tests {
         let wrapped = keys.wrap(domain, &provider).unwrap();
         let again = DomainKeys::unwrap(domain, &provider, &wrapped).unwrap();
         assert_eq!(keys.content_id(b"x"), again.content_id(b"x"));
-        assert_eq!(keys.id_hash("x"), again.id_hash("x"));
+        let sealed = keys.seal_for_index("a name", b"x").unwrap();
+        assert_eq!(again.open_for_index("a name", &sealed).unwrap().as_slice(), b"x");
+        assert!(again.open_for_index("another", &sealed).is_err());
         assert!(DomainKeys::unwrap(DomainId::from_bytes([2; 8]), &provider, &wrapped).is_err());
         assert_ne!(DomainKeys::generate().unwrap().content_id(b"x"), keys.content_id(b"x"));
     }

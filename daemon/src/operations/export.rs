@@ -1,0 +1,156 @@
+//! The export job: a tar archive of plain files, streamed to whoever fetches it. Nothing plain touches the disk.
+
+use std::collections::BTreeMap;
+use std::io::{self, Write};
+use std::sync::Arc;
+
+use bytes::Bytes;
+use orgkeep_api::snapshot::StartExport;
+use orgkeep_engine::catalogue::{self, ObjectType};
+use orgkeep_engine::diff::Stop;
+use orgkeep_engine::export;
+use orgkeep_engine::id::SnapshotId;
+use orgkeep_engine::monitor::{Monitor, Progress};
+use orgkeep_engine::store::SnapshotReader;
+use serde::Serialize;
+
+use super::{domain, result};
+use crate::app::App;
+use crate::jobs::{Done, ExportSink, Failure, Live};
+use crate::problem::Problem;
+use crate::settings;
+
+/// What an export wrote.
+#[derive(Debug, Serialize)]
+struct Exported {
+    snapshot: String,
+    objects: u64,
+    by_type: BTreeMap<String, u64>,
+}
+
+pub(super) fn run(app: &Arc<App>, live: &Arc<Live>) -> Result<Done, Failure> {
+    let domain = domain(app, live)?;
+    let params = live.params(app)?;
+    let asked: StartExport = serde_json::from_slice(&params)
+        .map_err(|error| Problem::internal("The job's parameters cannot be read", &error))?;
+    let snapshot: SnapshotId =
+        asked.snapshot.parse().map_err(|_| Problem::not_found(format_args!("snapshot `{}`", asked.snapshot)))?;
+    let reader = app.stores.domain(app, domain.id)?.reader(snapshot)?;
+    let types = if asked.types.is_empty() {
+        catalogue::all().collect()
+    } else {
+        settings::object_types(&asked.types).map_err(|error| Problem::invalid(error.to_string()))?
+    };
+    let sink = live.take_sink().ok_or_else(reader_gone)?;
+    let mut archive = tar::Builder::new(Pieces { sink, buffer: Vec::new() });
+    let mut by_type = BTreeMap::new();
+    for object_type in types {
+        if reader.count(object_type) > 0 {
+            let count = write_type(app, live, &reader, object_type, &mut archive)?;
+            by_type.insert(object_type.name().to_owned(), count);
+        }
+    }
+    archive.into_inner().and_then(|mut pieces| pieces.flush()).map_err(|_| reader_gone())?;
+    Ok(Done {
+        result: result(&Exported { snapshot: snapshot.to_string(), objects: by_type.values().sum(), by_type }),
+        ..Done::default()
+    })
+}
+
+/// One file of the archive. Its header needs its size, so the type is walked twice: once to count, once to write.
+fn write_type(
+    app: &App,
+    live: &Live,
+    reader: &SnapshotReader,
+    object_type: ObjectType,
+    archive: &mut tar::Builder<Pieces>,
+) -> Result<u64, Failure> {
+    let mut size = 0u64;
+    let mut count = 0u64;
+    walk(&Counting(live), reader, object_type, &mut |line| {
+        size += line.len() as u64 + 1;
+        count += 1;
+        Ok(())
+    })?;
+    let mut header = tar::Header::new_gnu();
+    header.set_size(size);
+    header.set_mode(0o600);
+    header.set_mtime(app.clock.now().as_second().unsigned_abs());
+    let name = format!("{}.ndjson", object_type.name());
+    header.set_path(&name).map_err(|error| Problem::internal("The archive could not be written", &error))?;
+    header.set_cksum();
+    let pieces = archive.get_mut();
+    pieces.write_all(header.as_bytes()).map_err(|_| reader_gone())?;
+    let mut written = 0u64;
+    walk(live, reader, object_type, &mut |line| {
+        pieces.write_all(line)?;
+        pieces.write_all(b"\n")?;
+        written += line.len() as u64 + 1;
+        Ok(())
+    })?;
+    if written != size {
+        return Err(Problem::new("internal", "The snapshot changed while it was exported. Export it again.").into());
+    }
+    let odd = usize::try_from(size % TAR_BLOCK).unwrap_or(0);
+    if odd > 0 {
+        let block = [0u8; TAR_BLOCK as usize];
+        let padding = block.get(odd..).unwrap_or_default();
+        pieces.write_all(padding).map_err(|_| reader_gone())?;
+    }
+    Ok(count)
+}
+
+/// The size of a block of a tar archive, in bytes.
+const TAR_BLOCK: u64 = 512;
+
+/// While a type is only counted nothing is told, but cancelling works.
+struct Counting<'a>(&'a Live);
+
+impl Monitor for Counting<'_> {
+    fn report(&self, _progress: Progress) {}
+
+    fn is_cancelled(&self) -> bool {
+        self.0.is_cancelled()
+    }
+}
+
+/// Gives each line of a type's file.
+fn walk(
+    monitor: &dyn Monitor,
+    reader: &SnapshotReader,
+    object_type: ObjectType,
+    write: &mut dyn FnMut(&[u8]) -> io::Result<()>,
+) -> Result<(), Failure> {
+    Ok(export::export(reader, &[object_type], monitor, &mut |item| write(&item.line).map_err(|_| Stop))?)
+}
+
+fn reader_gone() -> Problem {
+    Problem::new("interrupted", "Whoever fetched the export went away before its end. Ask for another one.")
+}
+
+/// Passes the archive on in pieces of some size.
+struct Pieces {
+    sink: ExportSink,
+    buffer: Vec<u8>,
+}
+
+/// The size of a piece, in bytes.
+const PIECE_BYTES: usize = 64 * 1024;
+
+impl Write for Pieces {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.buffer.extend_from_slice(bytes);
+        if self.buffer.len() >= PIECE_BYTES {
+            self.flush()?;
+        }
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        if self.buffer.is_empty() {
+            return Ok(());
+        }
+        let piece = Bytes::from(std::mem::take(&mut self.buffer));
+        self.sink.blocking_send(Ok(piece)).map_err(|_| io::ErrorKind::BrokenPipe.into())
+    }
+}

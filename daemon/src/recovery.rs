@@ -1,0 +1,157 @@
+//! What of the daemon's state is also kept, sealed, in the store, so that losing the state database does not cost
+//! the domains: registrations, id maps, the head of the audit log.
+
+use std::collections::BTreeSet;
+
+use orgkeep_engine::catalogue::ObjectType;
+use orgkeep_engine::id::DomainId;
+use orgkeep_engine::keys::{open_envelope, seal_envelope};
+use orgkeep_engine::plan::IdMap;
+use serde::{Deserialize, Serialize};
+
+use crate::app::App;
+use crate::keyring::key_problem;
+use crate::problem::Problem;
+use crate::state::audit::Head;
+use crate::state::domains::DomainRecord;
+use crate::state::plans::Mapping;
+
+/// The name of the audit log's head in the store.
+const AUDIT_HEAD: &str = "audit-head";
+/// What sealed pairs of ids are bound to.
+const PAIR: &str = "id pair";
+
+fn registration_purpose(domain: DomainId) -> Vec<u8> {
+    let mut purpose = b"orgkeep registration 1".to_vec();
+    purpose.extend_from_slice(domain.as_bytes());
+    purpose
+}
+
+/// Keeps a domain's record in the store.
+pub(crate) fn register(app: &App, record: &DomainRecord) -> Result<(), Problem> {
+    let plain = serde_json::to_vec(record)
+        .map_err(|error| Problem::internal("The registration could not be written", &error))?;
+    let provider = app.keyring.provider_to_wrap(app)?;
+    app.keyring.state_key(app)?;
+    let sealed = seal_envelope(&*provider, &registration_purpose(record.id), &plain)
+        .map_err(|error| key_problem(&error))?;
+    Ok(app.stores.store()?.put_registration(record.id, sealed)?)
+}
+
+/// Takes up domains that the store knows and the state does not: the state was lost, or is new.
+pub(crate) fn recover(app: &App) -> Result<(), Problem> {
+    let Some(store) = app.stores.existing()? else { return Ok(()) };
+    let state = app.state()?;
+    let known: BTreeSet<DomainId> =
+        state.domains()?.iter().chain(&state.forgotten()?).map(|record| record.id).collect();
+    let unknown: Vec<_> =
+        store.registrations()?.into_iter().filter(|(id, _)| !known.contains(id)).collect();
+    if unknown.is_empty() {
+        return Ok(());
+    }
+    if state.audit_head()? == Head::EMPTY && let Some(head) = audit_witness(app)? {
+        state.audit_recovered(app.clock.now(), head)?;
+    }
+    for (id, sealed) in unknown {
+        let plain = open_envelope(&*app.keyring.provider(), &registration_purpose(id), &sealed)
+            .map_err(|error| key_problem(&error))?;
+        let record: DomainRecord = serde_json::from_slice(&plain)
+            .map_err(|error| Problem::internal("A registration cannot be read", &error))?;
+        if record.removed {
+            state.remove_domain(id, Some(&record))?;
+        } else {
+            state.insert_domain(&record)?;
+        }
+        take_up_id_map(app, id)?;
+        tracing::warn!(domain = %record.name, "A domain was taken up again from the store");
+    }
+    Ok(())
+}
+
+/// One pair of an id map as it is sealed.
+#[derive(Debug, Serialize, Deserialize)]
+struct Pair {
+    #[serde(rename = "type")]
+    object_type: String,
+    old: String,
+    new: String,
+}
+
+/// One entry for the state database.
+pub(crate) fn mapping(app: &App, domain_id: DomainId, object_type: ObjectType, old: &str, new: &str) -> Result<Mapping, Problem> {
+    let pair = Pair { object_type: object_type.name().to_owned(), old: old.to_owned(), new: new.to_owned() };
+    let plain = serde_json::to_vec(&pair)
+        .map_err(|error| Problem::internal("An id pair could not be written", &error))?;
+    let name = app.keyring.state_key(app)?.name_hash(&format!("{}/{old}", object_type.name()));
+    Ok(Mapping { domain_id, name, pair: app.seal(PAIR, &plain)? })
+}
+
+/// A domain's id map.
+pub(crate) fn id_map(app: &App, domain: DomainId) -> Result<IdMap, Problem> {
+    let mut map = IdMap::default();
+    for sealed in app.state()?.id_map(domain)? {
+        let plain = app.unseal(PAIR, &sealed)?;
+        let pair: Pair = serde_json::from_slice(&plain)
+            .map_err(|error| Problem::internal("An id pair cannot be read", &error))?;
+        if let Ok(object_type) = pair.object_type.parse() {
+            map.insert(object_type, &pair.old, &pair.new);
+        }
+    }
+    Ok(map)
+}
+
+fn id_map_name(domain: DomainId) -> String {
+    format!("id-map-{domain}")
+}
+
+/// Keeps a domain's id map in the store.
+pub(crate) fn keep_id_map(app: &App, domain: DomainId) -> Result<(), Problem> {
+    let map = id_map(app, domain)?;
+    let pairs: Vec<Pair> = map
+        .iter()
+        .map(|(name, new)| Pair {
+            object_type: name.object_type.name().to_owned(),
+            old: name.id.clone(),
+            new: new.to_owned(),
+        })
+        .collect();
+    let plain = serde_json::to_vec(&pairs)
+        .map_err(|error| Problem::internal("The id map could not be written", &error))?;
+    let name = id_map_name(domain);
+    let sealed = app.seal(&name, &plain)?;
+    Ok(app.stores.store()?.put_meta(&name, sealed)?)
+}
+
+fn take_up_id_map(app: &App, domain: DomainId) -> Result<(), Problem> {
+    let name = id_map_name(domain);
+    let Some(sealed) = app.stores.store()?.meta(&name)? else { return Ok(()) };
+    let plain = app.unseal(&name, &sealed)?;
+    let pairs: Vec<Pair> = serde_json::from_slice(&plain)
+        .map_err(|error| Problem::internal("An id map cannot be read", &error))?;
+    for pair in pairs {
+        if let Ok(object_type) = pair.object_type.parse() {
+            let mapping = mapping(app, domain, object_type, &pair.old, &pair.new)?;
+            app.state()?.insert_mapping(&mapping)?;
+        }
+    }
+    Ok(())
+}
+
+/// Keeps the head of the audit log in the store, as a witness against cutting the log's end.
+pub(crate) fn keep_audit_head(app: &App) -> Result<(), Problem> {
+    let Some(store) = app.stores.existing()? else { return Ok(()) };
+    let head = app.state()?.audit_head()?;
+    if head == Head::EMPTY || audit_witness(app)? == Some(head) {
+        return Ok(());
+    }
+    let sealed = app.seal(AUDIT_HEAD, head.to_text().as_bytes())?;
+    Ok(store.put_meta(AUDIT_HEAD, sealed)?)
+}
+
+/// The head that the store keeps.
+pub(crate) fn audit_witness(app: &App) -> Result<Option<Head>, Problem> {
+    let Some(store) = app.stores.existing()? else { return Ok(None) };
+    let Some(sealed) = store.meta(AUDIT_HEAD)? else { return Ok(None) };
+    let plain = app.unseal(AUDIT_HEAD, &sealed)?;
+    Ok(std::str::from_utf8(&plain).ok().and_then(Head::from_text))
+}

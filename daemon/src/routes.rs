@@ -1,0 +1,405 @@
+//! The table of routes: method, path, least role, handler, documents. Everything else is derived from it: the
+//! router, who may do what, what is audited, and the OpenAPI document.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use axum::Router;
+use axum::body::{Body, Bytes};
+use axum::extract::{ConnectInfo, Query, RawPathParams, Request, State};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{MethodFilter, MethodRouter, on};
+use http::{Uri, header};
+use orgkeep_api::domain::{AddDomain, DomainCard, Enabled, Reauthorize, Settings, SettingsPatch};
+use orgkeep_api::job::{Job, JobEvent, JobReport, StartBackup};
+use orgkeep_api::restore::{Action, ApplyPlan, RestorePlan, StartPlan};
+use orgkeep_api::snapshot::{DiffLine, ObjectLine, Snapshot, SnapshotPatch, StartExport, Version};
+use orgkeep_api::store::{StartCheck, StoreStatus};
+use orgkeep_api::system::{AuditRow, KeysStatus, ScopesToGrant, Status};
+
+use crate::app::App;
+use crate::call::{Answer, Call, forbidden};
+use crate::handlers::{domains, events, exports, jobs, objects, plans, snapshots, store, system};
+use crate::openapi::Doc;
+use crate::problem::Problem;
+use crate::roles::Role::{CloudAdmin, ProductAdmin, Viewer};
+use crate::roles::{Role, SystemNames, identify};
+use crate::socket::PeerInfo;
+use crate::state::audit::Entry;
+
+/// The largest request body, in bytes: credentials and selections are small.
+const BODY_BYTES_MAX: usize = 1024 * 1024;
+
+/// An HTTP method.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Method {
+    Get,
+    Post,
+    Put,
+    Patch,
+    Delete,
+}
+
+/// What carries out a route, on a thread that may block.
+pub(crate) type Handler = fn(&Arc<App>, &Call) -> Result<Answer, Problem>;
+
+/// What a route answers.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Gives {
+    /// A document.
+    One(Doc),
+    /// A document about something new: 201.
+    Created(Doc),
+    /// A job: 202.
+    Accepted,
+    /// `{"items", "next"}`, or on request one row a line.
+    List(Doc),
+    /// Server-sent events.
+    Events(Doc),
+    /// Something else, of this content type.
+    Raw(&'static str),
+    /// 204.
+    Nothing,
+}
+
+/// One row of the table.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Route {
+    pub(crate) method: Method,
+    pub(crate) path: &'static str,
+    /// The least role that may call it.
+    pub(crate) role: Role,
+    /// What the audit log calls it; reads that give no contents are not noted, refusals always.
+    pub(crate) action: &'static str,
+    pub(crate) audited: bool,
+    /// The query parameters it knows.
+    pub(crate) query: &'static [&'static str],
+    pub(crate) takes: Option<Doc>,
+    pub(crate) gives: Gives,
+    pub(crate) handler: Handler,
+}
+
+/// A route that reads.
+const fn read(path: &'static str, role: Role, action: &'static str, gives: Gives, handler: Handler) -> Route {
+    Route { method: Method::Get, path, role, action, audited: false, query: &[], takes: None, gives, handler }
+}
+
+/// A route that changes something.
+const fn change(
+    method: Method,
+    path: &'static str,
+    role: Role,
+    action: &'static str,
+    gives: Gives,
+    handler: Handler,
+) -> Route {
+    Route { method, path, role, action, audited: true, query: &[], takes: None, gives, handler }
+}
+
+impl Route {
+    const fn query(mut self, query: &'static [&'static str]) -> Self {
+        self.query = query;
+        self
+    }
+
+    const fn takes(mut self, doc: Doc) -> Self {
+        self.takes = Some(doc);
+        self
+    }
+
+    /// A read that gives contents is noted too.
+    const fn audited(mut self) -> Self {
+        self.audited = true;
+        self
+    }
+}
+
+/// Query parameters of every list.
+const PAGE: &[&str] = &["limit", "after"];
+
+/// Every route of the socket API.
+pub(crate) const ROUTES: &[Route] = &[
+    read("/v1/status", Viewer, "status", Gives::One(Doc::of::<Status>()), system::status),
+    read("/metrics", Viewer, "metrics", Gives::Raw("text/plain; version=0.0.4"), system::metrics),
+    read("/v1/openapi.json", Viewer, "openapi", Gives::Raw("application/json"), system::openapi),
+    read("/v1/scopes", Viewer, "scopes", Gives::One(Doc::of::<ScopesToGrant>()), system::scopes).query(&["types"]),
+    read("/v1/keys", Viewer, "keys.status", Gives::One(Doc::of::<KeysStatus>()), system::keys),
+    read("/v1/audit", CloudAdmin, "audit.read", Gives::List(Doc::of::<AuditRow>()), system::audit)
+        .query(&["limit", "after", "verify"]),
+    read("/v1/domains", Viewer, "domain.list", Gives::List(Doc::of::<DomainCard>()), domains::list).query(PAGE),
+    change(Method::Post, "/v1/domains", CloudAdmin, "domain.add", Gives::Created(Doc::of::<DomainCard>()), domains::add)
+        .takes(Doc::of::<AddDomain>()),
+    read("/v1/domains/{d}", Viewer, "domain.show", Gives::One(Doc::of::<DomainCard>()), domains::show),
+    change(Method::Delete, "/v1/domains/{d}", CloudAdmin, "domain.remove", Gives::Nothing, domains::remove)
+        .query(&["erase"]),
+    change(
+        Method::Post,
+        "/v1/domains/{d}/reauthorize",
+        CloudAdmin,
+        "domain.reauthorize",
+        Gives::One(Doc::of::<DomainCard>()),
+        domains::reauthorize,
+    )
+    .takes(Doc::of::<Reauthorize>()),
+    change(
+        Method::Put,
+        "/v1/domains/{d}/backup",
+        CloudAdmin,
+        "domain.backup",
+        Gives::One(Doc::of::<DomainCard>()),
+        domains::set_backup,
+    )
+    .takes(Doc::of::<Enabled>()),
+    read(
+        "/v1/domains/{d}/settings",
+        ProductAdmin,
+        "settings.show",
+        Gives::One(Doc::of::<Settings>()),
+        domains::settings,
+    ),
+    change(
+        Method::Patch,
+        "/v1/domains/{d}/settings",
+        CloudAdmin,
+        "settings.change",
+        Gives::One(Doc::of::<Settings>()),
+        domains::change_settings,
+    )
+    .takes(Doc::of::<SettingsPatch>()),
+    change(
+        Method::Put,
+        "/v1/domains/{d}/key-management",
+        CloudAdmin,
+        "keys.enable",
+        Gives::One(Doc::of::<DomainCard>()),
+        domains::set_key_management,
+    )
+    .takes(Doc::of::<Enabled>()),
+    change(Method::Post, "/v1/domains/{d}/backups", ProductAdmin, "backup.start", Gives::Accepted, domains::backup_now)
+        .takes(Doc::of::<StartBackup>()),
+    read("/v1/domains/{d}/snapshots", Viewer, "snapshot.list", Gives::List(Doc::of::<Snapshot>()), snapshots::list)
+        .query(PAGE),
+    read(
+        "/v1/domains/{d}/snapshots/{s}",
+        Viewer,
+        "snapshot.show",
+        Gives::One(Doc::of::<Snapshot>()),
+        snapshots::show,
+    ),
+    read("/v1/snapshots", Viewer, "snapshot.list", Gives::List(Doc::of::<Snapshot>()), snapshots::list)
+        .query(&["domain", "limit", "after"]),
+    read("/v1/snapshots/{s}", Viewer, "snapshot.show", Gives::One(Doc::of::<Snapshot>()), snapshots::show)
+        .query(&["domain"]),
+    change(
+        Method::Patch,
+        "/v1/snapshots/{s}",
+        CloudAdmin,
+        "snapshot.pin",
+        Gives::One(Doc::of::<Snapshot>()),
+        snapshots::pin,
+    )
+    .query(&["domain"])
+    .takes(Doc::of::<SnapshotPatch>()),
+    change(Method::Delete, "/v1/snapshots/{s}", CloudAdmin, "snapshot.remove", Gives::Nothing, snapshots::remove)
+        .query(&["domain"]),
+    read("/v1/snapshots/{s}/objects", Viewer, "object.list", Gives::List(Doc::of::<ObjectLine>()), objects::list)
+        .query(&["domain", "type", "match", "limit", "after"]),
+    read(
+        "/v1/snapshots/{s}/objects/{type}/{*id}",
+        ProductAdmin,
+        "object.show",
+        Gives::Raw("application/json"),
+        objects::show,
+    )
+    .query(&["domain"])
+    .audited(),
+    read(
+        "/v1/domains/{d}/objects/{type}/{id}/history",
+        Viewer,
+        "object.history",
+        Gives::List(Doc::of::<Version>()),
+        objects::history,
+    )
+    .query(PAGE),
+    read("/v1/diff", Viewer, "diff", Gives::List(Doc::of::<DiffLine>()), objects::diff)
+        .query(&["from", "to", "domain", "attributes"]),
+    change(
+        Method::Post,
+        "/v1/domains/{d}/restore-plans",
+        ProductAdmin,
+        "plan.start",
+        Gives::Accepted,
+        plans::start,
+    )
+    .takes(Doc::of::<StartPlan>()),
+    read("/v1/restore-plans/{p}", ProductAdmin, "plan.show", Gives::One(Doc::of::<RestorePlan>()), plans::show)
+        .audited(),
+    read(
+        "/v1/restore-plans/{p}/actions",
+        ProductAdmin,
+        "plan.actions",
+        Gives::List(Doc::of::<Action>()),
+        plans::actions,
+    )
+    .query(PAGE)
+    .audited(),
+    change(Method::Post, "/v1/restore-plans/{p}/apply", CloudAdmin, "plan.apply", Gives::Accepted, plans::apply)
+        .takes(Doc::of::<ApplyPlan>()),
+    change(Method::Post, "/v1/domains/{d}/exports", CloudAdmin, "export.start", Gives::Accepted, exports::start)
+        .takes(Doc::of::<StartExport>()),
+    read("/v1/exports/{j}", CloudAdmin, "export.fetch", Gives::Raw("application/x-tar"), exports::fetch).audited(),
+    read("/v1/jobs", Viewer, "job.list", Gives::List(Doc::of::<Job>()), jobs::list)
+        .query(&["domain", "kind", "state", "limit", "after"]),
+    read("/v1/jobs/{j}", Viewer, "job.show", Gives::One(Doc::of::<Job>()), jobs::show),
+    change(Method::Post, "/v1/jobs/{j}/cancel", ProductAdmin, "job.cancel", Gives::Accepted, jobs::cancel),
+    read("/v1/jobs/{j}/report", ProductAdmin, "job.report", Gives::One(Doc::of::<JobReport>()), jobs::report)
+        .query(&["format"])
+        .audited(),
+    read("/v1/jobs/{j}/events", Viewer, "job.events", Gives::Events(Doc::of::<JobEvent>()), events::of_job),
+    read("/v1/events", Viewer, "events", Gives::Events(Doc::of::<JobEvent>()), events::all),
+    read("/v1/store", Viewer, "store.status", Gives::One(Doc::of::<StoreStatus>()), store::status),
+    change(Method::Post, "/v1/store/check", ProductAdmin, "store.check", Gives::Accepted, store::check)
+        .takes(Doc::of::<StartCheck>()),
+    change(Method::Post, "/v1/store/reindex", CloudAdmin, "store.reindex", Gives::Accepted, store::reindex),
+];
+
+/// The router of the whole table.
+pub(crate) fn router(app: Arc<App>) -> Router {
+    let mut by_path: BTreeMap<&'static str, Vec<&'static Route>> = BTreeMap::new();
+    for route in ROUTES {
+        by_path.entry(route.path).or_default().push(route);
+    }
+    let mut router = Router::new();
+    for (path, routes) in by_path {
+        let mut methods: MethodRouter<Arc<App>> = MethodRouter::new();
+        for route in routes {
+            let filter = match route.method {
+                Method::Get => MethodFilter::GET,
+                Method::Post => MethodFilter::POST,
+                Method::Put => MethodFilter::PUT,
+                Method::Patch => MethodFilter::PATCH,
+                Method::Delete => MethodFilter::DELETE,
+            };
+            let handler = move |State(app): State<Arc<App>>,
+                                ConnectInfo(peer): ConnectInfo<PeerInfo>,
+                                params: RawPathParams,
+                                request: Request| serve(app, route, peer, params, request);
+            methods = methods.merge(on(filter, handler));
+        }
+        router = router.route(path, methods.fallback(no_such_method));
+    }
+    router.fallback(no_such_path).with_state(app)
+}
+
+async fn no_such_path(
+    State(app): State<Arc<App>>,
+    ConnectInfo(peer): ConnectInfo<PeerInfo>,
+    uri: Uri,
+) -> Response {
+    let problem = Problem::not_found(format_args!("path {}", uri.path()));
+    nothing_there(app, peer, problem).await
+}
+
+async fn no_such_method(State(app): State<Arc<App>>, ConnectInfo(peer): ConnectInfo<PeerInfo>) -> Response {
+    nothing_there(app, peer, Problem::new("method_not_allowed", "See /v1/openapi.json for what there is.")).await
+}
+
+/// Callers without a role learn nothing, not even what is not there.
+async fn nothing_there(app: Arc<App>, peer: PeerInfo, problem: Problem) -> Response {
+    let answer = tokio::task::spawn_blocking(move || match role_of(&app, &peer) {
+        Some(_) => problem,
+        None => refuse(&app, &peer, "unknown", None, forbidden(None, Viewer)),
+    });
+    answer.await.map_or_else(|_| Problem::new("internal", "").into_response(), IntoResponse::into_response)
+}
+
+/// Reads the request, carries it out on a thread that may block, and writes the answer.
+async fn serve(
+    app: Arc<App>,
+    route: &'static Route,
+    peer: PeerInfo,
+    params: RawPathParams,
+    request: Request,
+) -> Response {
+    let params = params.iter().map(|(key, value)| (key.to_owned(), value.to_owned())).collect();
+    let (parts, body) = request.into_parts();
+    let Ok(query) = Query::<Vec<(String, String)>>::try_from_uri(&parts.uri) else {
+        return Problem::new("bad_request", "The query cannot be read.").into_response();
+    };
+    let text = |name: header::HeaderName| {
+        parts.headers.get(name).and_then(|value| value.to_str().ok()).map(str::to_owned)
+    };
+    let ndjson = text(header::ACCEPT).is_some_and(|accept| accept.contains("application/x-ndjson"));
+    let last_event_id = parts.headers.get("last-event-id").and_then(|value| value.to_str().ok()?.parse().ok());
+    let body = match read_body(body).await {
+        Ok(body) => body,
+        Err(problem) => return problem.into_response(),
+    };
+    let for_events = Arc::clone(&app);
+    let work = move || {
+        let mut call = Call::new(Viewer);
+        call.params = params;
+        call.query = query.0;
+        call.body = body;
+        call.ndjson = ndjson;
+        call.last_event_id = last_event_id;
+        let answer = carry_out(&app, route, &peer, &mut call);
+        (answer, last_event_id)
+    };
+    match tokio::task::spawn_blocking(work).await {
+        Ok((Ok(Answer::Events(job)), after)) => events::response(for_events, job, after),
+        Ok((Ok(answer), _)) => answer.into_http(),
+        Ok((Err(problem), _)) => problem.into_response(),
+        Err(_) => Problem::new("internal", "The request failed; the daemon's log says why.").into_response(),
+    }
+}
+
+async fn read_body(body: Body) -> Result<Bytes, Problem> {
+    axum::body::to_bytes(body, BODY_BYTES_MAX)
+        .await
+        .map_err(|_| Problem::new("too_large", "Send at most 1 MiB."))
+}
+
+/// Checks the role, the query and the body, calls the handler, and notes what is to be noted.
+fn carry_out(app: &Arc<App>, route: &Route, peer: &PeerInfo, call: &mut Call) -> Result<Answer, Problem> {
+    metrics::counter!("orgkeep_requests_total", "action" => route.action).increment(1);
+    let role = role_of(app, peer);
+    let Some(role) = role.filter(|role| *role >= route.role) else {
+        return Err(refuse(app, peer, route.action, call.target(), forbidden(role, route.role)));
+    };
+    call.role = role;
+    if let Some((unknown, _)) = call.query.iter().find(|(key, _)| !route.query.contains(&key.as_str())) {
+        return Err(Problem::invalid(format!("The query parameter `{unknown}` is not known here.")));
+    }
+    let answer = (route.handler)(app, call);
+    let refused = answer.as_ref().is_err_and(|problem| problem.code() == "forbidden");
+    if route.audited || refused {
+        let outcome = answer.as_ref().map_or_else(|problem| problem.code(), |_| "ok");
+        note(app, peer, route.action, call.target(), outcome)?;
+    }
+    answer
+}
+
+fn role_of(app: &App, peer: &PeerInfo) -> Option<Role> {
+    let who = peer.peer();
+    app.roles.role_of(&identify(who.uid, who.gid, who.pid), &SystemNames)
+}
+
+/// Notes the refusal, then gives it. Where it cannot be noted it is refused all the same.
+fn refuse(app: &App, peer: &PeerInfo, action: &str, target: Option<String>, problem: Problem) -> Problem {
+    tracing::warn!(uid = peer.peer().uid, action, "A caller was refused");
+    metrics::counter!("orgkeep_requests_refused_total").increment(1);
+    if let Err(failed) = note(app, peer, action, target, problem.code()) {
+        tracing::error!(code = failed.code(), "A refusal could not be noted in the audit log");
+    }
+    problem
+}
+
+fn note(app: &App, peer: &PeerInfo, action: &str, target: Option<String>, outcome: &str) -> Result<(), Problem> {
+    app.audit(&Entry {
+        peer: Some(peer.peer()),
+        action: action.to_owned(),
+        target,
+        outcome: outcome.to_owned(),
+    })
+}

@@ -1,0 +1,596 @@
+//! Compresses objects of one type together, and takes them apart again.
+//!
+//! A chunk is the unit of reading: a list of rows, each a parent's number, a key's number and a body of canonical
+//! JSON. Bodies are laid out by column: what is common to many bodies, their keys and nesting, is one *template*;
+//! the values of one place in a template stand together, where they resemble each other. An object's own id and its
+//! parent's id cost one byte, a timestamp some three.
+//!
+//! # Format, version 1
+//!
+//! `0x01`, the length of what follows after decompression (varint), one zstd frame of:
+//!
+//! | part | coding |
+//! | --- | --- |
+//! | number of rows `n` | varint |
+//! | parents | `n` signed differences |
+//! | keys | `n` signed differences |
+//! | number of templates | varint |
+//! | each template | length, then canonical JSON in which each value that is no object is the byte `0x01` |
+//! | the template of each row | `n` varints |
+//! | the columns | for each template in turn, for each of its values in turn: kind (1 byte), length, data |
+//!
+//! A column of kind 0 is text: each value is the raw text of a string followed by `0x00`, or of any other value (also of
+//! a whole array) followed by `0x01`; a string that is the row's own id is `0x02 0x00`, its parent's id `0x03 0x00`.
+//! Canonical JSON holds no byte below `0x20` of its own.
+//! A column of kind 1 holds timestamps of the form `2026-01-31T23:59:59.000Z` and nulls: flags (1 byte: 1 = as difference to the
+//! column of kind 1 before it in the same template; 2 = whole seconds), the smallest value (signed varint), the width in bytes of a value, then the values above
+//! the smallest, plus one, lowest bytes of all first, then the next bytes; zero is null.
+
+use std::collections::HashMap;
+
+use crate::codec::{DecodeError, Decoder, put_deltas, put_i64, put_sized, put_u64, put_usize, read_deltas};
+
+mod time;
+
+const VERSION: u8 = 1;
+const WHAT: &str = "a chunk";
+
+/// Bodies of this many bytes together end a chunk. Measured choices: see [`COMPRESSION_LEVEL`].
+pub(crate) const CHUNK_BYTES_TARGET: usize = 1024 * 1024;
+
+/// The most rows of a chunk, so that an ordinal fits 16 bits.
+pub(crate) const CHUNK_ROWS_MAX: usize = 1 << 16;
+
+/// The most bytes that a chunk may take decompressed, or its bodies together: a bound for damaged lengths.
+const CHUNK_BYTES_MAX: usize = 1 << 28;
+
+/// The level of zstd.
+pub(crate) const COMPRESSION_LEVEL: i32 = 3;
+
+const STRING_END: u8 = 0x00;
+const OTHER_END: u8 = 0x01;
+const OWN_ID: u8 = 0x02;
+const PARENT_ID: u8 = 0x03;
+const SLOT: u8 = 0x01;
+const NULL_TIME: i64 = i64::MIN;
+
+/// One row of a chunk, without its body.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) struct Key {
+    /// The number of the parent's id, or 0.
+    pub(crate) parent: u32,
+    /// The number of the object's own id, or of its key under the parent.
+    pub(crate) key: u32,
+}
+
+/// Finds the id that a number stands for.
+pub(crate) trait Names {
+    /// The id, if the number is known.
+    fn name(&self, number: u32) -> Option<&str>;
+}
+
+#[derive(Debug)]
+enum Column {
+    Text(Vec<u8>),
+    Times(Vec<i64>),
+}
+
+/// Collects rows into a chunk.
+#[derive(Debug, Default)]
+pub(crate) struct ChunkBuilder {
+    rows: Vec<Key>,
+    templates: HashMap<Vec<u8>, usize>,
+    columns: Vec<Vec<Column>>,
+    template_of: Vec<usize>,
+    body_bytes: usize,
+    template: Vec<u8>,
+    slots: Vec<(usize, usize)>,
+}
+
+impl ChunkBuilder {
+    pub(crate) fn is_full(&self) -> bool {
+        self.body_bytes >= CHUNK_BYTES_TARGET || self.rows.len() >= CHUNK_ROWS_MAX
+    }
+
+    pub(crate) fn rows(&self) -> &[Key] {
+        &self.rows
+    }
+
+    /// Adds a row; `body` is canonical JSON, an object.
+    pub(crate) fn push(&mut self, key: Key, own_id: &str, parent_id: &str, body: &[u8]) {
+        self.rows.push(key);
+        self.body_bytes += body.len();
+        self.template.clear();
+        self.slots.clear();
+        divide(body, &mut self.template, &mut self.slots);
+        let place = match self.templates.get(&self.template) {
+            Some(&place) => place,
+            None => {
+                let place = self.columns.len();
+                self.templates.insert(self.template.clone(), place);
+                self.columns.push(self.slots.iter().map(|_| Column::Times(Vec::new())).collect());
+                place
+            }
+        };
+        self.template_of.push(place);
+        let columns = self.columns.get_mut(place).map(Vec::as_mut_slice).unwrap_or_default();
+        for (column, &(start, end)) in columns.iter_mut().zip(&self.slots) {
+            column.push(body.get(start..end).unwrap_or_default(), own_id, parent_id);
+        }
+    }
+
+    /// The chunk's bytes before sealing.
+    pub(crate) fn finish(self) -> Result<Vec<u8>, std::io::Error> {
+        let mut out = Vec::with_capacity(self.body_bytes / 4);
+        put_usize(&mut out, self.rows.len());
+        put_deltas(&mut out, self.rows.iter().map(|row| row.parent));
+        put_deltas(&mut out, self.rows.iter().map(|row| row.key));
+        put_usize(&mut out, self.templates.len());
+        let mut templates: Vec<(Vec<u8>, usize)> = self.templates.into_iter().collect();
+        templates.sort_unstable_by_key(|(_, place)| *place);
+        for (template, _) in &templates {
+            put_sized(&mut out, template);
+        }
+        for place in self.template_of {
+            put_usize(&mut out, place);
+        }
+        for columns in &self.columns {
+            let mut before = None;
+            for column in columns {
+                match column {
+                    Column::Text(text) => {
+                        out.push(0);
+                        put_sized(&mut out, text);
+                    }
+                    Column::Times(times) => {
+                        out.push(1);
+                        put_sized(&mut out, &write_times(times, before));
+                        before = Some(times);
+                    }
+                }
+            }
+        }
+        let packed = zstd::bulk::compress(&out, COMPRESSION_LEVEL)?;
+        let mut chunk = vec![VERSION];
+        put_usize(&mut chunk, out.len());
+        chunk.extend_from_slice(&packed);
+        Ok(chunk)
+    }
+}
+
+impl Column {
+    fn push(&mut self, raw: &[u8], own_id: &str, parent_id: &str) {
+        if let Self::Times(times) = self {
+            if raw == b"null" {
+                return times.push(NULL_TIME);
+            }
+            if let Some(moment) = time::parse_quoted(raw) {
+                return times.push(moment);
+            }
+            let mut text = Vec::new();
+            for &moment in times.iter() {
+                if moment == NULL_TIME {
+                    text.extend_from_slice(b"null");
+                    text.push(OTHER_END);
+                } else {
+                    time::write(&mut text, moment);
+                    text.push(STRING_END);
+                }
+            }
+            *self = Self::Text(text);
+        }
+        if let Self::Text(text) = self {
+            let Some(content) = raw.strip_prefix(b"\"").and_then(|raw| raw.strip_suffix(b"\"")) else {
+                text.extend_from_slice(raw);
+                return text.push(OTHER_END);
+            };
+            if !own_id.is_empty() && content == own_id.as_bytes() {
+                text.push(OWN_ID);
+            } else if !parent_id.is_empty() && content == parent_id.as_bytes() {
+                text.push(PARENT_ID);
+            } else {
+                text.extend_from_slice(content);
+            }
+            text.push(STRING_END);
+        }
+    }
+}
+
+/// Divides canonical JSON into its template and the places of its values.
+fn divide(body: &[u8], template: &mut Vec<u8>, slots: &mut Vec<(usize, usize)>) {
+    let mut at = 0;
+    let mut value_next = true;
+    while let Some(&byte) = body.get(at) {
+        let end = match byte {
+            b'"' => at + string_length(body.get(at..).unwrap_or_default()),
+            b'{' => {
+                template.push(byte);
+                at += 1;
+                value_next = false;
+                continue;
+            }
+            b':' => {
+                template.push(byte);
+                at += 1;
+                value_next = true;
+                continue;
+            }
+            b'}' | b',' => {
+                template.push(byte);
+                at += 1;
+                value_next = false;
+                continue;
+            }
+            b'[' => at + array_length(body.get(at..).unwrap_or_default()),
+            _ => {
+                let rest = body.get(at..).unwrap_or_default();
+                at + rest.iter().position(|byte| matches!(byte, b',' | b'}')).unwrap_or(rest.len()).max(1)
+            }
+        };
+        if value_next {
+            template.push(SLOT);
+            slots.push((at, end));
+        } else {
+            template.extend_from_slice(body.get(at..end).unwrap_or_default());
+        }
+        at = end;
+    }
+}
+
+/// The length of the string at the start of `raw`, quotes included.
+fn string_length(raw: &[u8]) -> usize {
+    let mut at = 1;
+    loop {
+        match memchr::memchr2(b'"', b'\\', raw.get(at..).unwrap_or_default()) {
+            Some(found) if raw.get(at + found) == Some(&b'"') => return at + found + 1,
+            Some(found) => at += found + 2,
+            None => return raw.len(),
+        }
+    }
+}
+
+fn array_length(raw: &[u8]) -> usize {
+    let mut at = 0;
+    let mut depth = 0usize;
+    while let Some(&byte) = raw.get(at) {
+        match byte {
+            b'"' => {
+                at += string_length(raw.get(at..).unwrap_or_default());
+                continue;
+            }
+            b'[' => depth += 1,
+            b']' => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+        at += 1;
+        if depth == 0 {
+            return at;
+        }
+    }
+    raw.len()
+}
+
+const FLAG_DIFFERENCE: u8 = 1;
+const FLAG_SECONDS: u8 = 2;
+
+fn write_times(times: &[i64], before: Option<&Vec<i64>>) -> Vec<u8> {
+    let before = before.filter(|before| !before.contains(&NULL_TIME) && !times.contains(&NULL_TIME));
+    let mut flags = 0;
+    let mut values: Vec<i64> = times.to_vec();
+    if let Some(before) = before {
+        flags |= FLAG_DIFFERENCE;
+        values.iter_mut().zip(before).for_each(|(value, before)| *value -= before);
+    }
+    let known = || values.iter().filter(|value| **value != NULL_TIME);
+    if known().all(|value| value % 1000 == 0) {
+        flags |= FLAG_SECONDS;
+    }
+    let unit = if flags & FLAG_SECONDS == 0 { 1 } else { 1000 };
+    let least = known().min().copied().unwrap_or_default() / unit;
+    let most = known().max().copied().unwrap_or_default() / unit;
+    let above: Vec<u64> = values
+        .iter()
+        .map(|&value| if value == NULL_TIME { 0 } else { (value / unit).abs_diff(least) + 1 })
+        .collect();
+    let width = (64 - (most.abs_diff(least) + 1).leading_zeros()).div_ceil(8);
+    let mut out = vec![flags];
+    put_i64(&mut out, least);
+    put_u64(&mut out, u64::from(width));
+    for plane in 0..width {
+        out.extend(above.iter().map(|value| (value >> (8 * plane)) as u8));
+    }
+    out
+}
+
+fn read_times(bytes: &[u8], before: Option<&Vec<i64>>) -> Result<Vec<i64>, DecodeError> {
+    let mut from = Decoder::new(bytes, WHAT);
+    let flags = from.u8()?;
+    let least = from.i64()?;
+    let width = from.usize()?;
+    if !(1..=8).contains(&width) || from.rest().len() % width != 0 {
+        return Err(from.broken());
+    }
+    let count = from.rest().len() / width;
+    let mut above = vec![0u64; count];
+    for plane in 0..width {
+        for (value, &byte) in above.iter_mut().zip(from.bytes(count)?) {
+            *value |= u64::from(byte) << (8 * plane);
+        }
+    }
+    let unit = if flags & FLAG_SECONDS == 0 { 1 } else { 1000 };
+    let mut values = Vec::with_capacity(count);
+    for (place, above) in above.into_iter().enumerate() {
+        let Some(above) = above.checked_sub(1) else {
+            values.push(NULL_TIME);
+            continue;
+        };
+        let mut value = least.checked_add_unsigned(above).and_then(|value| value.checked_mul(unit)).ok_or(from.broken())?;
+        if flags & FLAG_DIFFERENCE != 0 {
+            let base = before.and_then(|before| before.get(place)).ok_or(from.broken())?;
+            value = value.checked_add(*base).ok_or(from.broken())?;
+        }
+        values.push(value);
+    }
+    Ok(values)
+}
+
+/// A chunk taken apart.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Chunk {
+    rows: Vec<Key>,
+    bodies: Vec<u8>,
+    ends: Vec<usize>,
+}
+
+/// A column while bodies are put together again.
+enum Values<'a> {
+    Text(&'a [u8]),
+    Times(std::vec::IntoIter<i64>),
+}
+
+impl Chunk {
+    /// Takes a chunk apart that was opened.
+    pub(crate) fn decode(bytes: &[u8], names: &dyn Names) -> Result<Self, DecodeError> {
+        let plain = decompress(bytes)?;
+        let mut from = Decoder::new(&plain, WHAT);
+        let rows = read_rows(&mut from)?;
+        let count = from.count()?;
+        let templates = (0..count).map(|_| from.sized()).collect::<Result<Vec<_>, _>>()?;
+        let template_of = (0..rows.len()).map(|_| from.usize()).collect::<Result<Vec<_>, _>>()?;
+        let mut columns = Vec::with_capacity(templates.len());
+        for template in &templates {
+            columns.push(read_columns(&mut from, template)?);
+        }
+        from.end()?;
+
+        let mut chunk = Self { ends: Vec::with_capacity(rows.len()), rows, bodies: Vec::new() };
+        for (row, place) in chunk.rows.iter().zip(template_of) {
+            let template = templates.get(place).ok_or(from.broken())?;
+            let values = columns.get_mut(place).ok_or(from.broken())?;
+            put_together(&mut chunk.bodies, template, values, *row, names)?;
+            if chunk.bodies.len() > CHUNK_BYTES_MAX {
+                return Err(from.broken());
+            }
+            chunk.ends.push(chunk.bodies.len());
+        }
+        Ok(chunk)
+    }
+
+    /// Reads the rows alone, without putting the bodies together.
+    pub(crate) fn decode_rows(bytes: &[u8]) -> Result<Vec<Key>, DecodeError> {
+        let plain = decompress(bytes)?;
+        read_rows(&mut Decoder::new(&plain, WHAT))
+    }
+
+    pub(crate) fn rows(&self) -> &[Key] {
+        &self.rows
+    }
+
+    /// How much memory it takes, about.
+    pub(crate) fn bytes(&self) -> usize {
+        self.bodies.len() + 16 * self.rows.len()
+    }
+
+    /// The row and the body at a place.
+    pub(crate) fn get(&self, ordinal: usize) -> Option<(Key, &[u8])> {
+        let start = match ordinal.checked_sub(1) {
+            Some(before) => *self.ends.get(before)?,
+            None => 0,
+        };
+        let body = self.bodies.get(start..*self.ends.get(ordinal)?)?;
+        Some((*self.rows.get(ordinal)?, body))
+    }
+}
+
+fn decompress(bytes: &[u8]) -> Result<Vec<u8>, DecodeError> {
+    let mut from = Decoder::new(bytes, WHAT);
+    from.version(VERSION)?;
+    let length = from.usize()?;
+    if length > CHUNK_BYTES_MAX {
+        return Err(from.broken());
+    }
+    let plain = zstd::bulk::decompress(from.rest(), length).map_err(|_| from.broken())?;
+    if plain.len() == length { Ok(plain) } else { Err(from.broken()) }
+}
+
+fn read_rows(from: &mut Decoder<'_>) -> Result<Vec<Key>, DecodeError> {
+    let count = from.count()?;
+    let parents = read_deltas(from, count)?;
+    let keys = read_deltas(from, count)?;
+    Ok(parents.into_iter().zip(keys).map(|(parent, key)| Key { parent, key }).collect())
+}
+
+fn read_columns<'a>(from: &mut Decoder<'a>, template: &[u8]) -> Result<Vec<Values<'a>>, DecodeError> {
+    let mut columns = Vec::new();
+    let mut before: Option<Vec<i64>> = None;
+    for _ in template.iter().filter(|byte| **byte == SLOT) {
+        columns.push(match from.u8()? {
+            0 => Values::Text(from.sized()?),
+            1 => {
+                let times = read_times(from.sized()?, before.as_ref())?;
+                before = Some(times.clone());
+                Values::Times(times.into_iter())
+            }
+            _ => return Err(from.broken()),
+        });
+    }
+    Ok(columns)
+}
+
+fn put_together(
+    out: &mut Vec<u8>,
+    template: &[u8],
+    values: &mut [Values<'_>],
+    row: Key,
+    names: &dyn Names,
+) -> Result<(), DecodeError> {
+    const BROKEN: DecodeError = DecodeError::Broken { what: WHAT };
+    let mut values = values.iter_mut();
+    let mut rest = template;
+    loop {
+        let Some(slot) = memchr::memchr(SLOT, rest) else {
+            out.extend_from_slice(rest);
+            return Ok(());
+        };
+        out.extend_from_slice(rest.get(..slot).unwrap_or_default());
+        rest = rest.get(slot + 1..).unwrap_or_default();
+        match values.next().ok_or(BROKEN)? {
+            Values::Times(times) => match times.next().ok_or(BROKEN)? {
+                NULL_TIME => out.extend_from_slice(b"null"),
+                moment => {
+                    out.push(b'"');
+                    time::write(out, moment);
+                    out.push(b'"');
+                }
+            },
+            Values::Text(text) => {
+                let end = memchr::memchr2(STRING_END, OTHER_END, text).ok_or(BROKEN)?;
+                let (value, after) = text.split_at(end);
+                let string = after.first() == Some(&STRING_END);
+                *text = after.get(1..).unwrap_or_default();
+                if !string {
+                    out.extend_from_slice(value);
+                    continue;
+                }
+                out.push(b'"');
+                match value {
+                    [OWN_ID] => out.extend_from_slice(names.name(row.key).ok_or(BROKEN)?.as_bytes()),
+                    [PARENT_ID] => out.extend_from_slice(names.name(row.parent).ok_or(BROKEN)?.as_bytes()),
+                    value => out.extend_from_slice(value),
+                }
+                out.push(b'"');
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "tests")]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::canonical::canonical_json;
+
+    struct Numbered;
+
+    impl Names for Numbered {
+        fn name(&self, number: u32) -> Option<&str> {
+            ["", "00u1", "00g2", "0oa3"].get(usize::try_from(number).unwrap()).copied()
+        }
+    }
+
+    fn round_trip(rows: &[(Key, String)]) {
+        let mut builder = ChunkBuilder::default();
+        for (key, body) in rows {
+            let own = Numbered.name(key.key).unwrap();
+            builder.push(*key, own, Numbered.name(key.parent).unwrap(), body.as_bytes());
+        }
+        let bytes = builder.finish().unwrap();
+        let chunk = Chunk::decode(&bytes, &Numbered).unwrap();
+        assert_eq!(chunk.rows(), Chunk::decode_rows(&bytes).unwrap());
+        for (ordinal, (key, body)) in rows.iter().enumerate() {
+            let (found_key, found) = chunk.get(ordinal).unwrap();
+            assert_eq!((found_key, std::str::from_utf8(found).unwrap()), (*key, body.as_str()));
+        }
+        assert_eq!(chunk.get(rows.len()), None);
+    }
+
+    fn value() -> impl Strategy<Value = String> {
+        prop_oneof![
+            Just("null".to_owned()),
+            Just("{}".to_owned()),
+            Just("[]".to_owned()),
+            Just(r#"[{"a":"]\""},[1,"\\"],null]"#.to_owned()),
+            Just(r#""00u1""#.to_owned()),
+            Just(r#""00g2""#.to_owned()),
+            Just(r#""2026-02-30T00:00:00.000Z""#.to_owned()),
+            any::<i32>().prop_map(|number| number.to_string()),
+            any::<bool>().prop_map(|word| word.to_string()),
+            ".{0,8}".prop_map(|text| serde_json::to_string(&text).unwrap()),
+            (0i64..4_000_000_000_000).prop_map(|moment| {
+                let mut text = b"\"".to_vec();
+                time::write(&mut text, moment / 1000 * 1000);
+                text.push(b'"');
+                String::from_utf8(text).unwrap()
+            }),
+        ]
+    }
+
+    fn body() -> impl Strategy<Value = String> {
+        proptest::collection::vec(value(), 4).prop_flat_map(|values| {
+            (Just(values), 0usize..3).prop_map(|(values, shape)| {
+                let [a, b, c, d] = <[String; 4]>::try_from(values).unwrap();
+                let raw = match shape {
+                    0 => format!(r#"{{"a":{a},"b":{b},"c":{{"d":{c},"\"e":{d}}}}}"#),
+                    1 => format!(r#"{{"a":{a},"b":{b}}}"#),
+                    _ => "{}".to_owned(),
+                };
+                String::from_utf8(canonical_json(raw.as_bytes()).unwrap()).unwrap()
+            })
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn what_goes_in_comes_out(rows in proptest::collection::vec((0u32..4, 0u32..4, body()), 0..30)) {
+            let rows: Vec<_> = rows.into_iter().map(|(parent, key, body)| (Key { parent, key }, body)).collect();
+            round_trip(&rows);
+        }
+
+        #[test]
+        fn changed_bytes_are_refused_or_read_but_never_panic(
+            rows in proptest::collection::vec((0u32..4, 0u32..4, body()), 1..8),
+            changes in proptest::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..4),
+        ) {
+            let mut builder = ChunkBuilder::default();
+            for (parent, key, body) in &rows {
+                builder.push(Key { parent: *parent, key: *key }, "00u1", "", body.as_bytes());
+            }
+            let bytes = builder.finish().unwrap();
+            let mut plain = decompress(&bytes).unwrap();
+            for (index, byte) in changes {
+                let at = index.index(plain.len());
+                plain[at] = byte;
+            }
+            let mut changed = vec![VERSION];
+            put_usize(&mut changed, plain.len());
+            changed.extend_from_slice(&zstd::bulk::compress(&plain, 1).unwrap());
+            Chunk::decode(&changed, &Numbered).ok();
+            Chunk::decode(&plain, &Numbered).ok();
+        }
+    }
+
+    #[test]
+    fn other_versions_and_lengths_are_refused_by_name() {
+        let bytes = ChunkBuilder::default().finish().unwrap();
+        let mut newer = bytes.clone();
+        newer[0] = 2;
+        assert_eq!(
+            Chunk::decode(&newer, &Numbered).unwrap_err().to_string(),
+            "a chunk of unknown version 2"
+        );
+        assert!(Chunk::decode(&bytes[..bytes.len() - 1], &Numbered).is_err());
+        assert!(Chunk::decode(&[VERSION, 0xff, 0xff, 0xff, 0xff, 0xff, 0x7f], &Numbered).is_err());
+    }
+}

@@ -1,0 +1,746 @@
+//! One domain of the store, with its keys.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
+use std::fmt;
+use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard};
+
+use jiff::Timestamp;
+
+use super::names::NameMap;
+use super::reader::SnapshotReader;
+use super::reindex::StoreProblem;
+use super::types::{Change, ChangeKind, SnapshotInfo, VersionInfo};
+use super::writer::SnapshotWriter;
+use super::{Inner, StoreError, from_millis};
+use crate::blobs::SealedBlob;
+use crate::catalogue::{IdRule, ObjectType};
+use crate::chunk::{Chunk, Key, Names};
+use crate::id::{ContentId, DomainId, PackId, SnapshotId};
+use crate::index::{self, AppliedType, NameText, NewVersion, PackRow, SnapshotRow, Version};
+use crate::keys::{DomainKeys, KeyError, open, seal};
+use crate::monitor::Monitor;
+use crate::object::Coverage;
+use crate::pack::{open_chunk, read_directory};
+use crate::record::{NewId, Record, RecordError, TypeDelta};
+
+/// Decoded chunks that are kept for the next read, in bytes.
+const CACHE_BYTES_MAX: usize = 16 * 1024 * 1024;
+
+const MARKER_MAGIC: &[u8; 8] = b"ORGKMRK\x01";
+
+/// What is sealed for the index is one of these.
+const NAME_SEAL: &str = "orgkeep object id";
+const WATERMARK_SEAL: &str = "orgkeep watermark";
+
+pub(super) struct Shared {
+    pub(super) inner: Arc<Inner>,
+    pub(super) domain: DomainId,
+    pub(super) keys: DomainKeys,
+    names: RwLock<NameMap>,
+    cache: Mutex<Cache>,
+    pub(super) writing: AtomicBool,
+}
+
+#[derive(Debug, Default)]
+struct Cache {
+    chunks: VecDeque<((PackId, usize), Arc<Chunk>)>,
+    bytes: usize,
+}
+
+/// One domain of the store, with its keys: snapshots are written and read through it.
+#[derive(Clone)]
+pub struct DomainStore {
+    pub(super) shared: Arc<Shared>,
+}
+
+impl fmt::Debug for DomainStore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "DomainStore({})", self.shared.domain)
+    }
+}
+
+impl DomainStore {
+    pub(super) fn open(inner: Arc<Inner>, domain: DomainId, keys: DomainKeys) -> Result<Self, StoreError> {
+        let shared = Shared {
+            inner,
+            domain,
+            keys,
+            names: RwLock::default(),
+            cache: Mutex::default(),
+            writing: AtomicBool::new(false),
+        };
+        let store = Self { shared: Arc::new(shared) };
+        store.shared.load_names()?;
+        for problem in store.catch_up()? {
+            tracing::warn!(%domain, blob = problem.blob, what = problem.what, "part of the store could not be read");
+        }
+        Ok(store)
+    }
+
+    /// The domain.
+    #[must_use]
+    pub fn domain(&self) -> DomainId {
+        self.shared.domain
+    }
+
+    /// Begins to write a snapshot. `created_at` is moved on if it is not later than the newest snapshot's.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Busy`] while another is being written; else when the storage or the index fails.
+    pub fn begin<'m>(
+        &self,
+        monitor: &'m dyn Monitor,
+        created_at: Timestamp,
+    ) -> Result<SnapshotWriter<'m>, StoreError> {
+        SnapshotWriter::begin(self.clone(), monitor, created_at)
+    }
+
+    /// The newest snapshot, if there is one.
+    ///
+    /// # Errors
+    ///
+    /// When the index fails.
+    pub fn newest(&self) -> Result<Option<SnapshotId>, StoreError> {
+        let newest = index::newest_snapshot(&self.shared.inner.index.read(), self.shared.domain)?;
+        Ok(newest.map(|row| row.id))
+    }
+
+    /// Opens a snapshot for reading. It stays readable while others are written.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::UnknownSnapshot`] when this domain has none of this id.
+    pub fn reader(&self, snapshot: SnapshotId) -> Result<SnapshotReader, StoreError> {
+        SnapshotReader::open(self.clone(), snapshot)
+    }
+
+    /// The content id of a canonical body.
+    #[must_use]
+    pub fn content_id(&self, body: &[u8]) -> ContentId {
+        self.shared.keys.content_id(body)
+    }
+
+    /// The watermark that the newest snapshot was finished with.
+    ///
+    /// # Errors
+    ///
+    /// When the index fails.
+    pub fn log_position(&self) -> Result<Option<Vec<u8>>, StoreError> {
+        let newest = index::newest_snapshot(&self.shared.inner.index.read(), self.shared.domain)?;
+        let Some(newest) = newest else { return Ok(None) };
+        Ok(Some(self.shared.keys.open_for_index(WATERMARK_SEAL, &newest.watermark)?.to_vec()))
+    }
+
+    /// The versions of one object, oldest first, over the snapshots that are not removed.
+    ///
+    /// # Errors
+    ///
+    /// When the storage or the index fails.
+    pub fn history(&self, object_type: ObjectType, id: &str) -> Result<Vec<VersionInfo>, StoreError> {
+        let shared = &self.shared;
+        let (versions, snapshots) = {
+            let read = shared.inner.index.read();
+            let Some(space) = index::space(&read, shared.domain, object_type.code())? else { return Ok(Vec::new()) };
+            let mut versions = Vec::new();
+            for key in shared.locate(&read, space, object_type, id)? {
+                versions.extend(index::versions_of(&read, space, key)?);
+            }
+            versions.sort_by_key(|version| version.first);
+            (versions, index::snapshots(&read, shared.domain)?)
+        };
+        let mut history = Vec::new();
+        let mut last = LastChunk::default();
+        for version in versions {
+            let within: Vec<&SnapshotRow> = snapshots
+                .iter()
+                .filter(|row| !row.removed && row.sequence >= version.first)
+                .filter(|row| version.last.is_none_or(|last| row.sequence < last))
+                .collect();
+            let Some(first) = within.first() else { continue };
+            let began = snapshots.iter().find(|row| row.sequence == version.first).unwrap_or(first);
+            let unobserved = within
+                .iter()
+                .filter(|row| row.coverage.get(&object_type.code()).is_none_or(|coverage| *coverage != Coverage::Complete));
+            history.push(VersionInfo {
+                first_snapshot: first.id,
+                last_snapshot: version.last.and(within.last()).map(|row| row.id),
+                content_id: shared.body(&version, &mut last)?.1,
+                changed_at: from_millis(began.as_of),
+                unobserved: unobserved.map(|row| row.id).collect(),
+            });
+        }
+        Ok(history)
+    }
+
+    /// Calls `see` with each object that differs between two snapshots, type by type.
+    ///
+    /// The work is proportional to what changed between them.
+    ///
+    /// # Errors
+    ///
+    /// When a snapshot is unknown, the index fails, or `see` does.
+    pub fn changes(
+        &self,
+        from: SnapshotId,
+        to: SnapshotId,
+        see: &mut dyn FnMut(Change) -> Result<(), StoreError>,
+    ) -> Result<(), StoreError> {
+        let from = self.sequence_of(from)?;
+        let to = self.sequence_of(to)?;
+        let spaces = index::spaces(&self.shared.inner.index.read(), self.shared.domain)?;
+        for (code, space) in spaces {
+            let Some(object_type) = ObjectType::from_code(code) else { continue };
+            let mut changes = Vec::new();
+            {
+                let read = self.shared.inner.index.read();
+                let touched = index::versions_between(&read, space, from.min(to), from.max(to))?;
+                let keys: BTreeSet<Key> = touched.into_iter().map(|version| version.key).collect();
+                for key in keys {
+                    let before = index::version_at(&read, space, key, from)?;
+                    let after = index::version_at(&read, space, key, to)?;
+                    let kind = match (before, after) {
+                        (None, Some(_)) => ChangeKind::Added,
+                        (Some(_), None) => ChangeKind::Removed,
+                        (Some(before), Some(after)) if fingerprint(&before) != fingerprint(&after) => ChangeKind::Changed,
+                        _ => continue,
+                    };
+                    changes.push((kind, key));
+                }
+            }
+            for (kind, key) in changes {
+                let id = self.shared.id_text(object_type, key)?;
+                see(Change { kind, object_type, id })?;
+            }
+        }
+        Ok(())
+    }
+
+    fn sequence_of(&self, snapshot: SnapshotId) -> Result<u32, StoreError> {
+        let row = index::snapshot(&self.shared.inner.index.read(), snapshot)?;
+        let row = row.filter(|row| !row.removed).ok_or(StoreError::UnknownSnapshot { snapshot })?;
+        if row.domain == self.shared.domain { Ok(row.sequence) } else { Err(StoreError::DifferentDomains) }
+    }
+
+    /// Protects a snapshot from retention, or no longer.
+    ///
+    /// # Errors
+    ///
+    /// When there is none, or the storage or the index fails.
+    pub fn set_pinned(&self, snapshot: SnapshotId, pinned: bool) -> Result<(), StoreError> {
+        self.sequence_of(snapshot)?;
+        self.put_marker(snapshot, pinned, false)
+    }
+
+    /// Lets a snapshot go: it is no longer listed or read. What no other snapshot holds becomes garbage for prune.
+    ///
+    /// # Errors
+    ///
+    /// When there is none, or the storage or the index fails.
+    pub fn remove_snapshot(&self, snapshot: SnapshotId) -> Result<(), StoreError> {
+        self.sequence_of(snapshot)?;
+        self.put_marker(snapshot, false, true)
+    }
+
+    fn put_marker(&self, snapshot: SnapshotId, pinned: bool, removed: bool) -> Result<(), StoreError> {
+        let shared = &self.shared;
+        let epoch = shared.keys.newest().ok_or(KeyError::NotSealed)?;
+        let mut bytes = MARKER_MAGIC.to_vec();
+        bytes.extend_from_slice(&epoch.number.to_le_bytes());
+        let aad = marker_aad(shared.domain, snapshot);
+        bytes.extend_from_slice(&seal(&epoch.record, &aad, &[u8::from(pinned), u8::from(removed)])?);
+        let prefix = format!("{}/markers/{snapshot}/", shared.domain);
+        shared.inner.put_numbered(&prefix, SealedBlob::new(bytes))?;
+        Ok(shared.inner.index.transact(|transaction| index::mark(transaction, snapshot, pinned, removed))?)
+    }
+
+    /// Reads into the index what it has not seen of the domain's records and markers; gives what could not be read.
+    pub(super) fn catch_up(&self) -> Result<Vec<StoreProblem>, StoreError> {
+        let shared = &self.shared;
+        let mut problems = Vec::new();
+        let known: BTreeSet<SnapshotId> = {
+            let read = shared.inner.index.read();
+            index::timeline(&read, shared.domain)?.into_iter().map(|moment| moment.id).collect()
+        };
+        let prefix = format!("{}/records/", shared.domain);
+        let mut unseen = Vec::new();
+        for blob in shared.inner.blobs.list(&prefix)? {
+            let Some(snapshot) = blob.name.strip_prefix(&prefix).and_then(|id| id.parse::<SnapshotId>().ok()) else {
+                problems.push(StoreProblem::new(&blob.name, "it has no business here"));
+                continue;
+            };
+            if known.contains(&snapshot) {
+                continue;
+            }
+            match shared.read_record(snapshot, &blob.name) {
+                Ok(record) => unseen.push((snapshot, record, blob.bytes)),
+                Err(StoreError::Record { source, .. }) => {
+                    problems.push(StoreProblem::new(&blob.name, chain(&source)));
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        unseen.sort_by_key(|(snapshot, record, _)| (record.sequence, *snapshot));
+        for (snapshot, record, bytes) in unseen {
+            let newest = index::newest_snapshot(&shared.inner.index.read(), shared.domain)?;
+            if record.parent != newest.map(|row| row.id) {
+                problems.push(StoreProblem::new(
+                    &format!("{prefix}{snapshot}"),
+                    "the record of the snapshot before it is missing or damaged, so that it cannot be read",
+                ));
+                continue;
+            }
+            problems.extend(shared.read_in(snapshot, record, bytes)?);
+        }
+        problems.extend(self.read_markers()?);
+        Ok(problems)
+    }
+
+    /// Reads all of the domain into another index, with the same keys; gives what could not be read, and how many snapshots could.
+    pub(super) fn rebuilt_in(&self, other: &super::Store) -> Result<(Vec<StoreProblem>, u64), StoreError> {
+        let domain = self.shared.domain;
+        let rebuilt = Self {
+            shared: Arc::new(Shared {
+                inner: Arc::clone(&other.inner),
+                domain,
+                keys: self.shared.keys.copy(),
+                names: RwLock::default(),
+                cache: Mutex::default(),
+                writing: AtomicBool::new(false),
+            }),
+        };
+        let problems = rebuilt.catch_up()?;
+        let snapshots = index::timeline(&other.inner.index.read(), domain)?.len() as u64;
+        Ok((problems, snapshots))
+    }
+
+    fn read_markers(&self) -> Result<Vec<StoreProblem>, StoreError> {
+        let shared = &self.shared;
+        let mut problems = Vec::new();
+        let prefix = format!("{}/markers/", shared.domain);
+        let mut newest: BTreeMap<SnapshotId, (u64, String)> = BTreeMap::new();
+        for blob in shared.inner.blobs.list(&prefix)? {
+            let parts = blob.name.strip_prefix(&prefix).and_then(|rest| rest.split_once('/'));
+            let parsed = parts.and_then(|(id, number)| Some((id.parse::<SnapshotId>().ok()?, number.parse().ok()?)));
+            match parsed {
+                Some((snapshot, number)) => {
+                    let found = newest.entry(snapshot).or_insert((number, blob.name.clone()));
+                    if number >= found.0 {
+                        *found = (number, blob.name);
+                    }
+                }
+                None => problems.push(StoreProblem::new(&blob.name, "it has no business here")),
+            }
+        }
+        for (snapshot, (_, name)) in newest {
+            let sealed = shared.inner.blobs.get(&name)?;
+            match shared.open_marker(snapshot, &sealed) {
+                Some((pinned, removed)) => {
+                    let row = index::snapshot(&shared.inner.index.read(), snapshot)?;
+                    if row.is_some_and(|row| (row.pinned, row.removed) != (pinned, removed)) {
+                        shared.inner.index.transact(|transaction| index::mark(transaction, snapshot, pinned, removed))?;
+                    }
+                }
+                None => problems.push(StoreProblem::new(&name, "the marker does not open")),
+            }
+        }
+        Ok(problems)
+    }
+}
+
+fn marker_aad(domain: DomainId, snapshot: SnapshotId) -> Vec<u8> {
+    let mut aad = b"orgkeep marker 1".to_vec();
+    aad.extend_from_slice(domain.as_bytes());
+    aad.extend_from_slice(snapshot.as_bytes());
+    aad
+}
+
+/// An error and its sources as one text.
+pub(super) fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(inner) = source {
+        text.push_str(": ");
+        text.push_str(&inner.to_string());
+        source = inner.source();
+    }
+    text
+}
+
+fn fingerprint(version: &Version) -> Option<i64> {
+    version.body.map(|(_, fingerprint)| fingerprint)
+}
+
+/// Whether the type's ids hold their parent, `PARENT/KEY`.
+pub(super) fn ids_hold_parent(object_type: ObjectType) -> bool {
+    matches!(object_type.entry().id, IdRule::UnderParent(_))
+}
+
+impl Shared {
+    pub(super) fn names(&self) -> RwLockReadGuard<'_, NameMap> {
+        self.names.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn cache(&self) -> MutexGuard<'_, Cache> {
+        self.cache.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Reads the ids that the index has and this does not.
+    pub(super) fn load_names(&self) -> Result<(), StoreError> {
+        let from = self.names().next();
+        let mut failed = None;
+        let mut found = Vec::new();
+        index::names(&self.inner.index.read(), self.domain, from, &mut |number, text| match text {
+            NameText::Clear(text) => found.push((number, text)),
+            NameText::Sealed(sealed) => match self.keys.open_for_index(NAME_SEAL, &sealed) {
+                Ok(text) => found.push((number, String::from_utf8_lossy(&text).into_owned())),
+                Err(error) => failed = Some(error),
+            },
+        })?;
+        if let Some(error) = failed {
+            return Err(error.into());
+        }
+        self.add_names(found.iter().map(|(number, text)| (*number, text.as_str())));
+        Ok(())
+    }
+
+    pub(super) fn add_names<'a>(&self, found: impl Iterator<Item = (u32, &'a str)>) {
+        let mut names = self.names.write().unwrap_or_else(PoisonError::into_inner);
+        for (number, text) in found {
+            if number >= names.next() {
+                names.push(number, text);
+            }
+        }
+    }
+
+    /// The keys that an object with this id may stand under, in the order of their parents.
+    pub(super) fn locate(
+        &self,
+        read: &rusqlite::Connection,
+        space: i64,
+        object_type: ObjectType,
+        id: &str,
+    ) -> Result<Vec<Key>, StoreError> {
+        let names = self.names();
+        if ids_hold_parent(object_type) {
+            let numbers = id.split_once('/').and_then(|(parent, key)| Some((names.number(parent)?, names.number(key)?)));
+            return Ok(numbers.map(|(parent, key)| Key { parent, key }).into_iter().collect());
+        }
+        let Some(key) = names.number(id) else { return Ok(Vec::new()) };
+        if object_type.has_parent() {
+            let parents = index::parents_of(read, space, key)?;
+            return Ok(parents.into_iter().map(|parent| Key { parent, key }).collect());
+        }
+        Ok(vec![Key { parent: 0, key }])
+    }
+
+    /// The id of an object as the interface writes it.
+    pub(super) fn id_text(&self, object_type: ObjectType, key: Key) -> Result<String, StoreError> {
+        let names = self.names();
+        let name = |number| {
+            names.name(number).ok_or_else(|| StoreError::Mismatch { what: "an id whose number is unknown".to_owned() })
+        };
+        if ids_hold_parent(object_type) {
+            Ok(format!("{}/{}", name(key.parent)?, name(key.key)?))
+        } else {
+            Ok(name(key.key)?.to_owned())
+        }
+    }
+
+    /// The parent's id of an object of a type with parents.
+    pub(super) fn parent_text(&self, key: Key) -> Option<String> {
+        self.names().name(key.parent).map(str::to_owned)
+    }
+
+    pub(super) fn read_record(&self, snapshot: SnapshotId, name: &str) -> Result<Record, StoreError> {
+        let blob = self.inner.blobs.get(name)?;
+        Record::open(&self.keys, self.domain, snapshot, &blob)
+            .map_err(|source: RecordError| StoreError::Record { record: name.to_owned(), source })
+    }
+
+    fn open_marker(&self, snapshot: SnapshotId, blob: &[u8]) -> Option<(bool, bool)> {
+        let (epoch, sealed) = blob.strip_prefix(MARKER_MAGIC)?.split_first_chunk::<4>()?;
+        let keys = self.keys.epoch(u32::from_le_bytes(*epoch))?;
+        match open(&keys.record, &marker_aad(self.domain, snapshot), sealed).ok()?.as_slice() {
+            [pinned, removed] => Some((*pinned != 0, *removed != 0)),
+            _ => None,
+        }
+    }
+
+    /// Opens a chunk that the index names, from memory where it was opened lately.
+    pub(super) fn chunk(&self, no: i64) -> Result<Arc<Chunk>, StoreError> {
+        let row = index::chunk(&self.inner.index.read(), no)?
+            .ok_or_else(|| StoreError::Mismatch { what: "a chunk that it does not name".to_owned() })?;
+        let name = (row.pack, row.place);
+        {
+            let mut cache = self.cache();
+            let found = cache.chunks.iter().position(|(known, _)| *known == name);
+            if let Some((known, chunk)) = found.and_then(|at| cache.chunks.remove(at)) {
+                cache.chunks.push_back((known, Arc::clone(&chunk)));
+                return Ok(chunk);
+            }
+        }
+        let chunk = Arc::new(self.open_chunk(&row)?);
+        let mut cache = self.cache();
+        cache.bytes += chunk.bytes();
+        cache.chunks.push_back((name, Arc::clone(&chunk)));
+        while cache.bytes > CACHE_BYTES_MAX && cache.chunks.len() > 1 {
+            let Some((_, oldest)) = cache.chunks.pop_front() else { break };
+            cache.bytes -= oldest.bytes();
+        }
+        Ok(chunk)
+    }
+
+    pub(super) fn open_chunk(&self, row: &index::ChunkRow) -> Result<Chunk, StoreError> {
+        let pack = self.pack_name(row.pack);
+        let sealed = self.inner.blobs.get_range(&pack, row.entry.offset, row.entry.bytes)?;
+        self.decode_chunk(row, &pack, &sealed)
+    }
+
+    fn decode_chunk(&self, row: &index::ChunkRow, pack: &str, sealed: &[u8]) -> Result<Chunk, StoreError> {
+        let damaged = |source| StoreError::Pack { pack: pack.to_owned(), source };
+        let plain = open_chunk(&self.keys, row.epoch, self.domain, row.pack, row.place, &row.entry, sealed)
+            .map_err(damaged)?;
+        Chunk::decode(&plain, &*self.names()).map_err(|source| damaged(crate::pack::PackError::Decode(source)))
+    }
+
+    pub(super) fn pack_name(&self, pack: PackId) -> String {
+        format!("{}/packs/{pack}", self.domain)
+    }
+
+    /// The body of a version and its content id, checked against what the index says of it.
+    pub(super) fn body(&self, version: &Version, last: &mut LastChunk) -> Result<(Vec<u8>, ContentId), StoreError> {
+        let Some((place, fingerprint)) = version.body else {
+            return Ok((Vec::new(), self.keys.content_id(b"")));
+        };
+        let chunk = match &last.0 {
+            Some((no, chunk)) if *no == place.chunk() => Arc::clone(chunk),
+            _ => self.chunk(place.chunk())?,
+        };
+        let body = chunk.get(place.ordinal()).filter(|(key, _)| *key == version.key).map(|(_, body)| body);
+        let found = body.map(|body| (body.to_vec(), self.keys.content_id(body)));
+        last.0 = Some((place.chunk(), chunk));
+        found
+            .filter(|(_, content)| content.fingerprint() == fingerprint)
+            .ok_or_else(|| StoreError::Mismatch { what: "another object in its place".to_owned() })
+    }
+
+    /// Reads a record that the index has not seen, and the packs it names, into the index.
+    ///
+    /// A pack or a chunk that cannot be read makes its type incomplete in this snapshot; the problem is given back.
+    fn read_in(&self, snapshot: SnapshotId, mut record: Record, bytes: u64) -> Result<Vec<StoreProblem>, StoreError> {
+        let mut problems = Vec::new();
+        self.add_names((record.ids_first..).zip(&record.ids).map(|(number, id)| (number, id.text.as_str())));
+        let mut packs: Vec<Option<PackRow>> = Vec::new();
+        for (pack, _) in &record.packs {
+            match self.read_pack(*pack) {
+                Ok(row) => packs.push(Some(row)),
+                Err(error @ (StoreError::Pack { .. } | StoreError::Blob(_))) => {
+                    problems.push(StoreProblem::new(&self.pack_name(*pack), chain(&error)));
+                    packs.push(None);
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        let mut types = Vec::new();
+        for delta in std::mem::take(&mut record.types) {
+            let found = self.read_in_type(&delta, &record.packs, &packs, &mut types)?;
+            if !found.is_empty() {
+                record.coverage.insert(
+                    delta.type_code,
+                    Coverage::Incomplete { reason: "some of its data in the store are damaged".to_owned() },
+                );
+            }
+            problems.extend(found);
+        }
+        let packs: Vec<PackRow> = packs.into_iter().flatten().collect();
+        let changes = types
+            .iter()
+            .map(|applied| applied.put.len() + applied.related.len() + applied.removed.len())
+            .sum::<usize>() as u64;
+        let row = self.snapshot_row(snapshot, &record, bytes, changes)?;
+        self.apply(&row, record.ids_first, &record.ids, &packs, types)?;
+        Ok(problems)
+    }
+
+    fn read_pack(&self, pack: PackId) -> Result<PackRow, StoreError> {
+        let name = self.pack_name(pack);
+        let bytes = self.inner.blobs.get(&name)?;
+        let (epoch, entries) = read_directory(&self.keys, self.domain, pack, &bytes)
+            .map_err(|source| StoreError::Pack { pack: name, source })?;
+        Ok(PackRow { id: pack, epoch, bytes: bytes.len() as u64, entries })
+    }
+
+    fn read_in_type(
+        &self,
+        delta: &TypeDelta,
+        named: &[(PackId, u64)],
+        packs: &[Option<PackRow>],
+        types: &mut Vec<AppliedType>,
+    ) -> Result<Vec<StoreProblem>, StoreError> {
+        let mut problems = Vec::new();
+        let mut applied = AppliedType::of(delta.type_code);
+        let mut runs: BTreeMap<(usize, usize), Vec<(usize, usize)>> = BTreeMap::new();
+        for run in &delta.runs {
+            runs.entry((run.pack, run.chunk)).or_default().push((run.first, run.rows));
+        }
+        for ((pack, place), ranges) in runs {
+            let Some(Some(row)) = packs.get(pack) else {
+                let name = named.get(pack).map(|(id, _)| self.pack_name(*id)).unwrap_or_default();
+                problems.push(StoreProblem::new(&name, "a chunk of it is named by a record"));
+                continue;
+            };
+            let Some(entry) = row.entries.get(place) else {
+                problems.push(StoreProblem::new(&self.pack_name(row.id), "it lacks a chunk that a record names"));
+                continue;
+            };
+            let chunk_row = index::ChunkRow { pack: row.id, epoch: row.epoch, place, entry: *entry };
+            let chunk = match self.open_chunk(&chunk_row) {
+                Ok(chunk) => chunk,
+                Err(error @ (StoreError::Pack { .. } | StoreError::Blob(_))) => {
+                    problems.push(StoreProblem::new(&self.pack_name(row.id), chain(&error)));
+                    continue;
+                }
+                Err(error) => return Err(error),
+            };
+            for ordinal in ranges.into_iter().flat_map(|(first, rows)| first..first.saturating_add(rows)) {
+                let (Some((key, body)), Ok(short)) = (chunk.get(ordinal), u16::try_from(ordinal)) else {
+                    problems.push(StoreProblem::new(&self.pack_name(row.id), "a chunk of it is shorter than its record says"));
+                    break;
+                };
+                applied.put.push(NewVersion {
+                    key,
+                    pack: row.id,
+                    chunk: place,
+                    ordinal: short,
+                    fingerprint: self.keys.content_id(body).fingerprint(),
+                });
+            }
+        }
+        applied.removed.clone_from(&delta.removed);
+        applied.related.clone_from(&delta.related);
+        for found in &delta.observations {
+            if let Some(Some(row)) = packs.get(found.pack)
+                && found.chunk < row.entries.len()
+            {
+                applied.observations.push((found.bucket, row.id, found.chunk, found.digest));
+            }
+        }
+        types.push(applied);
+        Ok(problems)
+    }
+
+    pub(super) fn snapshot_row(
+        &self,
+        snapshot: SnapshotId,
+        record: &Record,
+        record_bytes: u64,
+        changes: u64,
+    ) -> Result<SnapshotRow, StoreError> {
+        Ok(SnapshotRow {
+            domain: self.domain,
+            sequence: record.sequence,
+            id: snapshot,
+            parent: record.parent,
+            created_at: record.created_at,
+            as_of: record.as_of,
+            pinned: false,
+            removed: false,
+            changes,
+            bytes_new: record.bytes_new,
+            record_bytes,
+            coverage: record.coverage.clone(),
+            counts: record.counts.clone(),
+            watermark: self.keys.seal_for_index(WATERMARK_SEAL, &record.watermark)?,
+        })
+    }
+
+    /// Writes a snapshot, whose record is durable, into the index: one transaction.
+    pub(super) fn apply(
+        &self,
+        row: &SnapshotRow,
+        ids_first: u32,
+        ids: &[NewId],
+        packs: &[PackRow],
+        types: Vec<AppliedType>,
+    ) -> Result<SnapshotInfo, StoreError> {
+        let mut names = Vec::with_capacity(ids.len());
+        for id in ids {
+            names.push(if id.is_name {
+                NameText::Sealed(self.keys.seal_for_index(NAME_SEAL, id.text.as_bytes())?)
+            } else {
+                NameText::Clear(id.text.clone())
+            });
+        }
+        self.inner.index.transact(|transaction| {
+            index::apply_head(transaction, row, ids_first, &names, packs)?;
+            for mut applied in types {
+                index::apply_type(transaction, self.domain, row.sequence, &mut applied)?;
+            }
+            Ok(())
+        })?;
+        self.add_names((ids_first..).zip(ids).map(|(number, id)| (number, id.text.as_str())));
+        Ok(SnapshotInfo::from(row.clone()))
+    }
+
+    /// The latest observations of a bucket by their keys; empty if there are none, or if they cannot be read.
+    ///
+    /// They are extra: that they are damaged is for check to say, and does not keep anyone from the objects.
+    pub(super) fn observations(&self, space: i64, bucket: u32) -> Result<Observed, StoreError> {
+        let Some((no, _)) = index::observation(&self.inner.index.read(), space, bucket)? else {
+            return Ok(Observed::default());
+        };
+        match self.chunk(no) {
+            Ok(chunk) => {
+                let by_key = chunk.rows().iter().enumerate().map(|(ordinal, key)| (*key, ordinal)).collect();
+                Ok(Observed { chunk: Some(chunk), by_key })
+            }
+            Err(StoreError::Pack { .. } | StoreError::Blob(_) | StoreError::Mismatch { .. }) => Ok(Observed::default()),
+            Err(error) => Err(error),
+        }
+    }
+}
+
+/// The chunk that was read last, so that reading one after another looks for it once.
+#[derive(Debug, Default)]
+pub(super) struct LastChunk(Option<(i64, Arc<Chunk>)>);
+
+/// The latest observations of a bucket of objects.
+#[derive(Debug, Default)]
+pub(super) struct Observed {
+    chunk: Option<Arc<Chunk>>,
+    by_key: HashMap<Key, usize>,
+}
+
+impl Observed {
+    pub(super) fn get(&self, key: Key) -> &[u8] {
+        let found = self.chunk.as_ref().zip(self.by_key.get(&key));
+        found.and_then(|(chunk, ordinal)| chunk.get(*ordinal)).map(|(_, body)| body).unwrap_or_default()
+    }
+
+    pub(super) fn iter(&self) -> impl Iterator<Item = (Key, &[u8])> {
+        let chunk = self.chunk.as_deref();
+        chunk.into_iter().flat_map(|chunk| (0..chunk.rows().len()).filter_map(|ordinal| chunk.get(ordinal)))
+    }
+}
+
+/// The bucket in which an object's observations are kept: its parent's, or one of 4,096 numbers.
+pub(super) fn bucket(object_type: ObjectType, key: Key) -> u32 {
+    if ids_hold_parent(object_type) { key.parent } else { key.key >> 12 }
+}
+
+impl AppliedType {
+    pub(super) fn of(type_code: u16) -> Self {
+        let own_ids_under_parents =
+            ObjectType::from_code(type_code).is_some_and(|known| known.has_parent() && !ids_hold_parent(known));
+        Self {
+            type_code,
+            own_ids_under_parents,
+            put: Vec::new(),
+            removed: Vec::new(),
+            related: Vec::new(),
+            observations: Vec::new(),
+        }
+    }
+}

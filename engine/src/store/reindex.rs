@@ -1,0 +1,97 @@
+//! Rebuilds the index from blobs and keys alone.
+
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use super::{DomainStore, Store, StoreError};
+use crate::id::DomainId;
+use crate::index::{self, Index};
+use crate::monitor::{Monitor, Progress};
+
+/// A part of the store that could not be read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StoreProblem {
+    /// The blob's name.
+    pub blob: String,
+    /// What is wrong with it, in words that fit after “the blob:”.
+    pub what: String,
+}
+
+impl StoreProblem {
+    pub(super) fn new(blob: &str, what: impl Into<String>) -> Self {
+        Self { blob: blob.to_owned(), what: what.into() }
+    }
+}
+
+/// What rebuilding the index found.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct ReindexReport {
+    /// How many snapshots were read in.
+    pub snapshots: u64,
+    /// What could not be read: damaged and foreign blobs.
+    pub problems: Vec<StoreProblem>,
+}
+
+impl Store {
+    /// Rebuilds the index from the blobs, for the given domains, and puts it in the place of the old one.
+    ///
+    /// Readers and a backup that runs beside it keep working; the old index serves until the new one is whole. A snapshot
+    /// that is finished meanwhile is read in when its domain is next opened or written to.
+    ///
+    /// # Errors
+    ///
+    /// When the storage or the index fails, or the monitor asks to stop. Damaged and foreign blobs are no error: they are in the report.
+    pub fn reindex(&self, domains: &[DomainStore], monitor: &dyn Monitor) -> Result<ReindexReport, StoreError> {
+        let path = self.inner.index.path();
+        let mut name = path.as_os_str().to_owned();
+        name.push(".new");
+        let beside = PathBuf::from(name);
+        remove_index(&beside)?;
+        let fresh = Self::open(Arc::clone(&self.inner.blobs), &beside)?;
+        fresh.inner.index.transact(|transaction| index::copy_numbers(&self.inner.index.read(), transaction))?;
+        monitor.report(Progress::Phase { name: "reindexing", total: Some(domains.len() as u64) });
+        let mut report = ReindexReport::default();
+        let mut seen = BTreeSet::new();
+        for domain in domains {
+            if monitor.is_cancelled() {
+                drop(fresh);
+                remove_index(&beside)?;
+                return Err(StoreError::Cancelled);
+            }
+            let (problems, snapshots) = domain.rebuilt_in(&fresh)?;
+            report.problems.extend(problems);
+            report.snapshots += snapshots;
+            seen.insert(domain.domain());
+            monitor.report(Progress::Done { object_type: None, count: 1 });
+        }
+        report.problems.extend(self.foreign(&seen)?);
+        fresh.checkpoint_wal()?;
+        drop(fresh);
+        self.inner.index.replace_by(&beside)?;
+        remove_index(&beside)?;
+        Ok(report)
+    }
+
+    /// Blobs that are none of the store's.
+    fn foreign(&self, domains: &BTreeSet<DomainId>) -> Result<Vec<StoreProblem>, StoreError> {
+        const KNOWN: [&str; 5] = ["keys", "packs", "records", "markers", "registration"];
+        let mut problems = Vec::new();
+        for blob in self.inner.blobs.list("")? {
+            let mut segments = blob.name.split('/');
+            let (first, second) = (segments.next().unwrap_or_default(), segments.next().unwrap_or_default());
+            let foreign = match first.parse::<DomainId>() {
+                Ok(domain) => domains.contains(&domain) && !KNOWN.contains(&second),
+                Err(_) => first != "meta",
+            };
+            if foreign {
+                problems.push(StoreProblem::new(&blob.name, "it has no business here"));
+            }
+        }
+        Ok(problems)
+    }
+}
+
+fn remove_index(path: &std::path::Path) -> Result<(), StoreError> {
+    Index::remove_files(path).map_err(StoreError::from)
+}
