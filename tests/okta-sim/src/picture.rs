@@ -20,7 +20,7 @@ const NAMED: [(&str, &[&str]); 4] = [
 /// Relations, whose id is `PARENT/KEY`.
 const RELATIONS: [&str; 3] = ["group_member", "app_user", "app_group_assignment"];
 
-/// What is compared beyond the name.
+/// What is compared beyond the name. Not an app's `name`, which Okta makes up when it is created.
 const COMPARED: [(&str, &[&str]); 6] = [
     ("user", &["/profile", "/type"]),
     ("group", &["/profile"]),
@@ -29,10 +29,10 @@ const COMPARED: [(&str, &[&str]); 6] = [
         "app",
         &[
             "/status",
-            "/name",
             "/signOnMode",
-            "/visibility",
-            "/_links/accessPolicy",
+            "/visibility/hide",
+            "/settings",
+            "/_links/accessPolicy/href",
         ],
     ),
     ("app_user", &["/scope", "/profile"]),

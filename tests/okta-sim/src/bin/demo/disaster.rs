@@ -1,6 +1,6 @@
 //! What goes wrong in the org.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::{Result, ensure};
 use okta_sim::{AdminAnswer, OktaSim};
@@ -97,12 +97,22 @@ fn doomed_apps(okta: &OktaSim) -> BTreeMap<String, String> {
         .collect()
 }
 
-/// Users that can be had back: who was deactivated before would stay away.
+/// Users of whom Okta lets everything be put back: who was deactivated would stay away, who was
+/// suspended must be active first, and into an app's own groups only that app puts people.
 fn doomed_users(okta: &OktaSim) -> BTreeMap<String, String> {
+    let groups = okta.dump("group");
+    let of_an_app = |member: &String| {
+        let group = member.split('/').next().and_then(|id| groups.get(id));
+        group.is_some_and(|group| text(group, "/type") == "APP_GROUP")
+    };
+    let members = okta.ids("group_member").into_iter().filter(of_an_app);
+    let kept: BTreeSet<String> = members
+        .filter_map(|member| member.split('/').nth(1).map(str::to_owned))
+        .collect();
     let users = okta.dump("user").into_iter();
     users
-        .filter(|(_, user)| text(user, "/status") != "DEPROVISIONED")
-        .step_by(7)
+        .filter(|(id, user)| text(user, "/status") == "ACTIVE" && !kept.contains(id))
+        .step_by(5)
         .take(USERS)
         .map(|(id, user)| (id, text(&user, "/profile/login")))
         .collect()

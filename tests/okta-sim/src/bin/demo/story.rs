@@ -58,7 +58,11 @@ pub(crate) fn tell(users: u32, seed: u64, keep: bool) -> Result<bool> {
     title("Get it back")?;
     let plan = stage.run_and_read(&["restore", "plan", "acme", "--snapshot", &snapshot])?;
     let plan = plan_id(&plan)?;
-    stage.run(&["restore", "apply", &plan, "--wait"])?;
+    if !stage.run_job(&["restore", "apply", &plan, "--wait"])? {
+        let jobs = stage.read(&["jobs", "--kind", "restore", "--json"])?;
+        let job = field(jobs.lines().next().unwrap_or_default(), "id")?;
+        stage.run(&["jobs", "report", &job])?;
+    }
 
     title("Is anything missing?")?;
     let complete = judge(&stage, &okta, &before, &snapshot)?;
