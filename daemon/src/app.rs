@@ -1,6 +1,7 @@
 //! Everything the daemon's parts share, made once at the start.
 
 use std::path::PathBuf;
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use jiff::Timestamp;
@@ -42,6 +43,8 @@ pub(crate) struct App {
     pub(crate) events: Events,
     /// Held while a domain is registered, so that no name and no org is taken twice.
     registering: Mutex<()>,
+    /// Whether the store's registrations have been compared with the state.
+    pub(crate) recovered: AtomicBool,
     /// Starts what is due.
     pub(crate) scheduler: Scheduler,
     /// The counters of `/metrics`.
@@ -70,7 +73,11 @@ impl App {
                 Err(sentence(&error, None))
             }
         };
-        let run = state.as_ref().ok().and_then(|state| state.count_start().ok()).unwrap_or(1);
+        let run = state
+            .as_ref()
+            .ok()
+            .and_then(|state| state.count_start().ok())
+            .unwrap_or(1);
         Ok(Arc::new(Self {
             roles: RoleMap::new(&config.roles, nix::unistd::geteuid().as_raw()),
             started_at: clock.now(),
@@ -81,6 +88,7 @@ impl App {
             jobs: Jobs::default(),
             events: Events::new(run),
             registering: Mutex::new(()),
+            recovered: AtomicBool::new(false),
             scheduler: Scheduler::default(),
             metrics,
             shutdown: CancellationToken::new(),
@@ -95,13 +103,18 @@ impl App {
     /// `state_unavailable` when it could not be opened at the start.
     pub(crate) fn state(&self) -> Result<&State, Problem> {
         self.state.as_ref().map_err(|why| {
-            Problem::new("state_unavailable", format!("{why} Repair it, then start the daemon again."))
+            Problem::new(
+                "state_unavailable",
+                format!("{why} Repair it, then start the daemon again."),
+            )
         })
     }
 
     /// One registration at a time.
     pub(crate) fn registering(&self) -> MutexGuard<'_, ()> {
-        self.registering.lock().unwrap_or_else(PoisonError::into_inner)
+        self.registering
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Notes an action in the audit log.
@@ -117,7 +130,10 @@ fn state_path(config: &Config) -> PathBuf {
 impl From<StateError> for Problem {
     fn from(error: StateError) -> Self {
         if error.is_no_space() {
-            return Self::new("no_space", "The disk of the data directory is full. Make room, then try again.");
+            return Self::new(
+                "no_space",
+                "The disk of the data directory is full. Make room, then try again.",
+            );
         }
         Self::internal("The daemon's state could not be read or written", &error)
     }

@@ -60,15 +60,22 @@ impl Call {
     }
 
     /// A parameter of the path, read.
-    pub(crate) fn parsed<T: std::str::FromStr>(&self, name: &str, what: &str) -> Result<T, Problem> {
+    pub(crate) fn parsed<T: std::str::FromStr>(
+        &self,
+        name: &str,
+        what: &str,
+    ) -> Result<T, Problem> {
         let text = self.param(name);
-        text.parse().map_err(|_| Problem::not_found(format_args!("{what} `{text}`")))
+        text.parse()
+            .map_err(|_| Problem::not_found(format_args!("{what} `{text}`")))
     }
 
     /// The last value of a query parameter that is not empty.
     pub(crate) fn query(&self, name: &str) -> Option<&str> {
         let found = self.query.iter().rev().find(|(key, _)| key == name);
-        found.map(|(_, value)| value.as_str()).filter(|value| !value.is_empty())
+        found
+            .map(|(_, value)| value.as_str())
+            .filter(|value| !value.is_empty())
     }
 
     /// A query parameter, read.
@@ -77,7 +84,10 @@ impl Call {
         T: std::str::FromStr,
         T::Err: std::fmt::Display,
     {
-        let read = |text: &str| text.parse().map_err(|error| Problem::invalid(format!("{name}: {error}.")));
+        let read = |text: &str| {
+            text.parse()
+                .map_err(|error| Problem::invalid(format!("{name}: {error}.")))
+        };
         self.query(name).map(read).transpose()
     }
 
@@ -85,7 +95,10 @@ impl Call {
     pub(crate) fn query_list(&self, name: &str) -> Vec<String> {
         let values = self.query.iter().filter(|(key, _)| key == name);
         let words = values.flat_map(|(_, value)| value.split(','));
-        words.filter(|word| !word.is_empty()).map(str::to_owned).collect()
+        words
+            .filter(|word| !word.is_empty())
+            .map(str::to_owned)
+            .collect()
     }
 
     /// How many rows a page is to have.
@@ -99,9 +112,15 @@ impl Call {
 
     /// The body, read. An empty one counts as `{}`.
     pub(crate) fn json<T: DeserializeOwned>(&self) -> Result<T, Problem> {
-        let body: &[u8] = if self.body.is_empty() { b"{}" } else { &self.body };
+        let body: &[u8] = if self.body.is_empty() {
+            b"{}"
+        } else {
+            &self.body
+        };
         serde_json::from_slice(body).map_err(|error| match error.classify() {
-            serde_json::error::Category::Data => Problem::invalid(format!("The body is not accepted: {error}.")),
+            serde_json::error::Category::Data => {
+                Problem::invalid(format!("The body is not accepted: {error}."))
+            }
             _ => Problem::new("bad_request", format!("The body is not JSON: {error}.")),
         })
     }
@@ -126,9 +145,16 @@ impl Call {
 
     /// The target for the audit log.
     pub(crate) fn target(&self) -> Option<String> {
-        let named = self.target.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let named = self
+            .target
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone();
         named.or_else(|| {
-            let first = self.params.iter().find(|(key, _)| matches!(key.as_str(), "d" | "s" | "p" | "j"));
+            let first = self
+                .params
+                .iter()
+                .find(|(key, _)| matches!(key.as_str(), "d" | "s" | "p" | "j"));
             first.map(|(_, value)| value.chars().take(64).collect())
         })
     }
@@ -136,10 +162,15 @@ impl Call {
 
 /// The refusal of a caller who may not do something.
 pub(crate) fn forbidden(has: Option<Role>, needs: Role) -> Problem {
-    let has = has.map_or("You have no role here".to_owned(), |role| format!("Your role is {}", role.as_str()));
+    let has = has.map_or("You have no role here".to_owned(), |role| {
+        format!("Your role is {}", role.as_str())
+    });
     Problem::new(
         "forbidden",
-        format!("{has}; this needs {}. Roles are mapped to users and groups in the daemon's configuration.", needs.as_str()),
+        format!(
+            "{has}; this needs {}. Roles are mapped to users and groups in the daemon's configuration.",
+            needs.as_str()
+        ),
     )
 }
 
@@ -185,7 +216,9 @@ impl Answer {
     pub(crate) fn into_http(self) -> Response {
         let typed = |content_type: &'static str, body: Body| {
             let mut response = Response::new(body);
-            response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
+            response
+                .headers_mut()
+                .insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
             response
         };
         match self {
@@ -229,8 +262,17 @@ impl Rows {
         produce: impl FnOnce(&mut Self) -> Result<(), Problem> + Send + 'static,
     ) -> Result<Answer, Problem> {
         let (pieces, answer) = mpsc::channel(STREAM_PIECES_MAX);
-        let mut rows = Self { ndjson: call.ndjson, first: true, buffer: Vec::new(), pieces };
-        let content_type = if call.ndjson { "application/x-ndjson" } else { "application/json" };
+        let mut rows = Self {
+            ndjson: call.ndjson,
+            first: true,
+            buffer: Vec::new(),
+            pieces,
+        };
+        let content_type = if call.ndjson {
+            "application/x-ndjson"
+        } else {
+            "application/json"
+        };
         let run = move || {
             if !rows.ndjson {
                 rows.buffer.extend_from_slice(b"{\"items\":[");
@@ -239,7 +281,8 @@ impl Rows {
                 if !rows.ndjson {
                     rows.buffer.extend_from_slice(b"],\"next\":null}");
                 }
-                rows.flush().map_err(|gone| Problem::new("interrupted", gone.to_string()))
+                rows.flush()
+                    .map_err(|gone| Problem::new("interrupted", gone.to_string()))
             });
             if let Err(problem) = ended {
                 tracing::warn!(code = problem.code(), "A stream broke off");
@@ -266,7 +309,11 @@ impl Rows {
         if self.ndjson {
             self.buffer.push(b'\n');
         }
-        if self.buffer.len() >= PIECE_BYTES { self.flush() } else { Ok(()) }
+        if self.buffer.len() >= PIECE_BYTES {
+            self.flush()
+        } else {
+            Ok(())
+        }
     }
 
     fn flush(&mut self) -> Result<(), ReaderGone> {

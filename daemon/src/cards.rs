@@ -13,7 +13,11 @@ use crate::state::domains::{DomainRecord, ScopesRecord};
 const WARNINGS_MAX: usize = 20;
 
 /// The card of a domain. `provider_ok` says whether the key provider answers now.
-pub(crate) fn card(app: &App, domain: &DomainRecord, provider_ok: bool) -> Result<DomainCard, Problem> {
+pub(crate) fn card(
+    app: &App,
+    domain: &DomainRecord,
+    provider_ok: bool,
+) -> Result<DomainCard, Problem> {
     let snapshots = match app.stores.existing()? {
         Some(store) => store.snapshots(domain.id)?,
         None => Vec::new(),
@@ -21,7 +25,9 @@ pub(crate) fn card(app: &App, domain: &DomainRecord, provider_ok: bool) -> Resul
     let newest = snapshots.first();
     let protected_items = newest.map(|snapshot| {
         let counts = snapshot.counts.iter();
-        counts.map(|(object_type, count)| (object_type.name().to_owned(), *count)).collect()
+        counts
+            .map(|(object_type, count)| (object_type.name().to_owned(), *count))
+            .collect()
     });
     let last = app.state()?.last_backup(domain.id)?;
     let next = Facts::of(domain)
@@ -89,7 +95,9 @@ fn own_warnings(domain: &DomainRecord, provider_ok: bool) -> Vec<String> {
             domain.name
         ));
     } else if !provider_ok {
-        warn("The key provider does not answer: backups and restores fail until it does.".to_owned());
+        warn(
+            "The key provider does not answer: backups and restores fail until it does.".to_owned(),
+        );
     }
     if !domain.backup_enabled {
         warn(format!(
@@ -107,7 +115,11 @@ fn own_warnings(domain: &DomainRecord, provider_ok: bool) -> Vec<String> {
 
 impl App {
     /// Makes the card say what the org's answer to a job showed.
-    pub(crate) fn note_org_answer(&self, domain: &DomainRecord, outcome: Result<&[String], &Problem>) {
+    pub(crate) fn note_org_answer(
+        &self,
+        domain: &DomainRecord,
+        outcome: Result<&[String], &Problem>,
+    ) {
         let (status, detail) = match outcome {
             Ok([]) => (AppStatus::Connected, None),
             Ok(missing) => (AppStatus::MissingScopes, org::missing_detail(missing)),

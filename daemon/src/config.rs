@@ -16,6 +16,9 @@ const DEFAULT_CONFIG: &str = "/etc/orgkeep/config.toml";
 /// Everybody may connect; the peer's identity decides what they may do.
 const DEFAULT_SOCKET_MODE: u32 = 0o666;
 
+/// The migrations of the database speak of themselves at each start.
+const LEVEL_DEFAULT: &str = "info,refinery_core=warn";
+
 /// The command line of `orgkeepd`.
 #[derive(Debug, Default, clap::Parser)]
 #[command(name = "orgkeepd", version, about = "Backs up and restores Okta orgs")]
@@ -38,7 +41,10 @@ pub(crate) struct Args {
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum ConfigError {
     #[error("could not read the configuration file {}", path.display())]
-    Read { path: PathBuf, source: std::io::Error },
+    Read {
+        path: PathBuf,
+        source: std::io::Error,
+    },
     #[error("the configuration file {} is not valid: {message}", path.display())]
     Syntax { path: PathBuf, message: String },
     #[error("{key}: {message}")]
@@ -205,8 +211,13 @@ impl Config {
 }
 
 fn read_file(args: &Args, env: &dyn Fn(&str) -> Option<String>) -> Result<File, ConfigError> {
-    let named = args.config.clone().or_else(|| env("ORGKEEP_CONFIG").map(PathBuf::from));
-    let path = named.clone().unwrap_or_else(|| PathBuf::from(DEFAULT_CONFIG));
+    let named = args
+        .config
+        .clone()
+        .or_else(|| env("ORGKEEP_CONFIG").map(PathBuf::from));
+    let path = named
+        .clone()
+        .unwrap_or_else(|| PathBuf::from(DEFAULT_CONFIG));
     match std::fs::read_to_string(&path) {
         Ok(text) => parse_file(&path, &text),
         Err(error) if named.is_none() && error.kind() == std::io::ErrorKind::NotFound => {
@@ -231,10 +242,11 @@ fn socket_mode(env: Option<String>, file: Option<ModeValue>) -> Result<u32, Conf
             u32::from_str_radix(text.strip_prefix("0o").unwrap_or(&text), 8).ok()
         }
     };
-    mode.filter(|mode| *mode <= 0o777).ok_or_else(|| ConfigError::Value {
-        key: "socket.mode".to_owned(),
-        message: "write permission bits in octal, such as \"0660\"".to_owned(),
-    })
+    mode.filter(|mode| *mode <= 0o777)
+        .ok_or_else(|| ConfigError::Value {
+            key: "socket.mode".to_owned(),
+            message: "write permission bits in octal, such as \"0660\"".to_owned(),
+        })
 }
 
 fn keys(
@@ -251,7 +263,9 @@ fn keys(
                 .unwrap_or_else(|| data_dir.join("keys").join("kek")),
         }),
         Some("systemd-credential") => Ok(KeysConfig::SystemdCredential {
-            directory: env("CREDENTIALS_DIRECTORY").map(PathBuf::from).unwrap_or_default(),
+            directory: env("CREDENTIALS_DIRECTORY")
+                .map(PathBuf::from)
+                .unwrap_or_default(),
             name: env("ORGKEEP_KEYS_NAME")
                 .or(file.name)
                 .unwrap_or_else(|| "orgkeep-kek".to_owned()),
@@ -275,9 +289,14 @@ fn log(env: &dyn Fn(&str) -> Option<String>, file: LogSection) -> Result<LogConf
             });
         }
     };
-    let level = env("ORGKEEP_LOG").or(file.level).unwrap_or_else(|| "info".to_owned());
+    let level = env("ORGKEEP_LOG")
+        .or(file.level)
+        .unwrap_or_else(|| LEVEL_DEFAULT.to_owned());
     if let Err(error) = tracing_subscriber::EnvFilter::try_new(&level) {
-        return Err(ConfigError::Value { key: "log.level".to_owned(), message: error.to_string() });
+        return Err(ConfigError::Value {
+            key: "log.level".to_owned(),
+            message: error.to_string(),
+        });
     }
     Ok(LogConfig { level, json })
 }
@@ -295,7 +314,9 @@ fn defaults(
         None => file.rate_limit_share,
     };
     let text = |name: &str, file: Option<String>, builtin: String| {
-        env(&format!("ORGKEEP_DEFAULTS_{name}")).or(file).unwrap_or(builtin)
+        env(&format!("ORGKEEP_DEFAULTS_{name}"))
+            .or(file)
+            .unwrap_or(builtin)
     };
     let chosen = Settings {
         schedule: text("SCHEDULE", file.schedule, builtin.schedule),
@@ -319,7 +340,10 @@ fn checked_roles(roles: RolesConfig) -> Result<RolesConfig, ConfigError> {
         ("viewer", &roles.viewer),
     ];
     for (key, list) in lists {
-        if let Some(bad) = list.iter().find(|entry| crate::roles::Who::parse(entry).is_none()) {
+        if let Some(bad) = list
+            .iter()
+            .find(|entry| crate::roles::Who::parse(entry).is_none())
+        {
             return Err(ConfigError::Value {
                 key: format!("roles.{key}"),
                 message: format!("`{bad}` is none of uid:N, user:NAME, gid:N, group:NAME"),
@@ -338,9 +362,14 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("config.toml");
         std::fs::write(&path, file).unwrap();
-        let args = Args { config: Some(path), ..args };
+        let args = Args {
+            config: Some(path),
+            ..args
+        };
         let lookup = |name: &str| {
-            env.iter().find(|(key, _)| *key == name).map(|(_, value)| (*value).to_owned())
+            env.iter()
+                .find(|(key, _)| *key == name)
+                .map(|(_, value)| (*value).to_owned())
         };
         Config::load(&args, &lookup, true)
     }
@@ -349,10 +378,19 @@ mod tests {
     fn flag_beats_environment_beats_file_beats_default() {
         let file = "data_dir = \"/file\"\n";
         let env = [("ORGKEEP_DATA_DIR", "/env")];
-        let flag = Args { data_dir: Some(PathBuf::from("/flag")), ..Args::default() };
+        let flag = Args {
+            data_dir: Some(PathBuf::from("/flag")),
+            ..Args::default()
+        };
         assert_eq!(load(file, &env, flag).unwrap().data_dir, Path::new("/flag"));
-        assert_eq!(load(file, &env, Args::default()).unwrap().data_dir, Path::new("/env"));
-        assert_eq!(load(file, &[], Args::default()).unwrap().data_dir, Path::new("/file"));
+        assert_eq!(
+            load(file, &env, Args::default()).unwrap().data_dir,
+            Path::new("/env")
+        );
+        assert_eq!(
+            load(file, &[], Args::default()).unwrap().data_dir,
+            Path::new("/file")
+        );
         let default = load("", &[], Args::default()).unwrap();
         assert_eq!(default.data_dir, Path::new(paths::SYSTEM_DATA_DIR));
         assert_eq!(default.socket, Path::new(paths::SYSTEM_SOCKET));
@@ -361,7 +399,11 @@ mod tests {
 
     #[test]
     fn an_unknown_key_is_named() {
-        for file in ["colour = 1\n", "[keys]\ncolour = 1\n", "[defaults]\ncolour = 1\n"] {
+        for file in [
+            "colour = 1\n",
+            "[keys]\ncolour = 1\n",
+            "[defaults]\ncolour = 1\n",
+        ] {
             let error = load(file, &[], Args::default()).unwrap_err().to_string();
             assert!(error.contains("colour"), "{error}");
         }
@@ -374,8 +416,14 @@ mod tests {
             ("[keys]\nprovider = \"cloud\"\n", "keys.provider"),
             ("[roles]\nviewer = [\"bob\"]\n", "roles.viewer"),
             ("[log]\nformat = \"xml\"\n", "log.format"),
-            ("[defaults]\nrate_limit_share = 0\n", "defaults.rate_limit_share"),
-            ("[defaults]\nschedule = \"sometimes\"\n", "defaults.schedule"),
+            (
+                "[defaults]\nrate_limit_share = 0\n",
+                "defaults.rate_limit_share",
+            ),
+            (
+                "[defaults]\nschedule = \"sometimes\"\n",
+                "defaults.schedule",
+            ),
             ("[defaults]\ntypes = [\"robot\"]\n", "defaults.types"),
         ];
         for (file, key) in cases {
@@ -386,7 +434,10 @@ mod tests {
 
     #[test]
     fn a_missing_file_is_an_error_only_when_it_was_named() {
-        let args = Args { config: Some(PathBuf::from("/nonexistent/x.toml")), ..Args::default() };
+        let args = Args {
+            config: Some(PathBuf::from("/nonexistent/x.toml")),
+            ..Args::default()
+        };
         assert!(Config::load(&args, &|_| None, true).is_err());
     }
 }

@@ -40,8 +40,14 @@ impl Events {
     /// An empty ring for the `run`th start of the daemon.
     pub(crate) fn new(run: u64) -> Self {
         let next = (run << RUN_BITS) + 1;
-        let ring = Ring { next, kept: VecDeque::new() };
-        Self { ring: Mutex::new(ring), newest: watch::Sender::new(next - 1) }
+        let ring = Ring {
+            next,
+            kept: VecDeque::new(),
+        };
+        Self {
+            ring: Mutex::new(ring),
+            newest: watch::Sender::new(next - 1),
+        }
     }
 
     /// Adds an event; `make` is given its number.
@@ -74,9 +80,8 @@ impl Events {
         if after + 1 < oldest || after >= ring.next {
             return Missed::StartOver(ring.next - 1);
         }
-        let wanted = |event: &&Arc<JobEvent>| {
-            event.seq > after && job.is_none_or(|job| event.job.id == job)
-        };
+        let wanted =
+            |event: &&Arc<JobEvent>| event.seq > after && job.is_none_or(|job| event.job.id == job);
         Missed::Events(ring.kept.iter().filter(wanted).cloned().collect())
     }
 }
@@ -100,7 +105,12 @@ mod tests {
             error: None,
             result: None,
         };
-        events.publish(|seq| JobEvent { seq, at: String::new(), job, warning: None });
+        events.publish(|seq| JobEvent {
+            seq,
+            at: String::new(),
+            job,
+            warning: None,
+        });
     }
 
     fn numbers(missed: Missed) -> Vec<u64> {
@@ -129,11 +139,20 @@ mod tests {
         for _ in 0..EVENTS_MAX + 2 {
             publish(&events, "a");
         }
-        assert_eq!(events.since(start, None), Missed::StartOver(events.newest()));
+        assert_eq!(
+            events.since(start, None),
+            Missed::StartOver(events.newest())
+        );
         let earlier_run = Events::new(1);
         publish(&earlier_run, "a");
-        assert_eq!(events.since(earlier_run.newest(), None), Missed::StartOver(events.newest()));
+        assert_eq!(
+            events.since(earlier_run.newest(), None),
+            Missed::StartOver(events.newest())
+        );
         let later_number = events.newest() + 7;
-        assert_eq!(events.since(later_number, None), Missed::StartOver(events.newest()));
+        assert_eq!(
+            events.since(later_number, None),
+            Missed::StartOver(events.newest())
+        );
     }
 }

@@ -15,7 +15,10 @@ fn cancelled() -> Problem {
 }
 
 fn reader_gone() -> Problem {
-    Problem::new("interrupted", "Whoever read the answer went away before its end.")
+    Problem::new(
+        "interrupted",
+        "Whoever read the answer went away before its end.",
+    )
 }
 
 impl From<BackupError> for Problem {

@@ -19,7 +19,9 @@ use crate::state::domains::DomainRecord;
 
 /// The registered domain with this name.
 fn domain(app: &App, name: &str) -> Result<DomainRecord, Problem> {
-    app.state()?.domain(name)?.ok_or_else(|| Problem::not_found(format_args!("domain `{name}`")))
+    app.state()?
+        .domain(name)?
+        .ok_or_else(|| Problem::not_found(format_args!("domain `{name}`")))
 }
 
 /// A snapshot by its id, a unique prefix, `latest` or `@TIME`; the last two need a domain where several are registered.
@@ -32,18 +34,30 @@ fn snapshot(app: &App, text: &str, of: Option<&DomainRecord>) -> Result<Snapshot
     found.ok_or_else(|| Problem::not_found(format_args!("snapshot `{text}`")))
 }
 
-fn by_time(app: &App, text: &str, of: Option<&DomainRecord>) -> Result<Option<SnapshotInfo>, Problem> {
+fn by_time(
+    app: &App,
+    text: &str,
+    of: Option<&DomainRecord>,
+) -> Result<Option<SnapshotInfo>, Problem> {
     let only = match of {
         Some(domain) => domain.clone(),
         None => only_domain(app)?,
     };
-    let Some(store) = app.stores.existing()? else { return Ok(None) };
+    let Some(store) = app.stores.existing()? else {
+        return Ok(None);
+    };
     let snapshots = store.snapshots(only.id)?;
-    let Some(time) = text.strip_prefix('@') else { return Ok(snapshots.into_iter().next()) };
-    let time: jiff::Timestamp = time
-        .parse()
-        .map_err(|_| Problem::invalid(format!("`{text}`: write a time as RFC 3339, such as @2026-03-01T12:00:00Z.")))?;
-    Ok(snapshots.into_iter().find(|snapshot| snapshot.as_of <= time))
+    let Some(time) = text.strip_prefix('@') else {
+        return Ok(snapshots.into_iter().next());
+    };
+    let time: jiff::Timestamp = time.parse().map_err(|_| {
+        Problem::invalid(format!(
+            "`{text}`: write a time as RFC 3339, such as @2026-03-01T12:00:00Z."
+        ))
+    })?;
+    Ok(snapshots
+        .into_iter()
+        .find(|snapshot| snapshot.as_of <= time))
 }
 
 /// The one registered domain, where there is exactly one.
@@ -52,20 +66,38 @@ fn only_domain(app: &App) -> Result<DomainRecord, Problem> {
     match (domains.pop(), domains.is_empty()) {
         (Some(domain), true) => Ok(domain),
         (None, _) => Err(Problem::not_found("registered domain")),
-        (Some(_), false) => Err(Problem::invalid("Several domains are registered: name one.")),
+        (Some(_), false) => Err(Problem::invalid(
+            "Several domains are registered: name one.",
+        )),
     }
 }
 
-fn by_prefix(app: &App, text: &str, of: Option<&DomainRecord>) -> Result<Option<SnapshotInfo>, Problem> {
-    let is_hex = !text.is_empty() && text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
-    let Some(store) = app.stores.existing()?.filter(|_| is_hex) else { return Ok(None) };
+fn by_prefix(
+    app: &App,
+    text: &str,
+    of: Option<&DomainRecord>,
+) -> Result<Option<SnapshotInfo>, Problem> {
+    let is_hex = !text.is_empty()
+        && text
+            .bytes()
+            .all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
+    let Some(store) = app.stores.existing()?.filter(|_| is_hex) else {
+        return Ok(None);
+    };
     let mut found = Vec::new();
     for id in store.resolve_prefix(text)? {
-        found.extend(store.snapshot_info(id)?.filter(|info| of.is_none_or(|domain| domain.id == info.domain)));
+        found.extend(
+            store
+                .snapshot_info(id)?
+                .filter(|info| of.is_none_or(|domain| domain.id == info.domain)),
+        );
     }
     if found.len() > 1 {
         let ids: Vec<_> = found.iter().map(|info| info.id.to_string()).collect();
-        return Err(Problem::new("ambiguous", format!("`{text}` fits {}: write more digits.", ids.join(", "))));
+        return Err(Problem::new(
+            "ambiguous",
+            format!("`{text}` fits {}: write more digits.", ids.join(", ")),
+        ));
     }
     Ok(found.pop())
 }
@@ -76,6 +108,9 @@ fn domain_name(app: &App, id: DomainId) -> Result<String, Problem> {
     if let Some(record) = state.domain_by_id(id)? {
         return Ok(record.name.to_string());
     }
-    let forgotten = state.forgotten()?.into_iter().find(|record| record.id == id);
+    let forgotten = state
+        .forgotten()?
+        .into_iter()
+        .find(|record| record.id == id);
     Ok(forgotten.map_or_else(|| id.to_string(), |record| record.name.to_string()))
 }

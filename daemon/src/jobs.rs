@@ -41,8 +41,10 @@ const WARNINGS_MAX: usize = 1000;
 const EXPORT_WAITS_SECONDS: i64 = 600;
 
 /// The code and the words of a scheduled run that could not start.
-const SKIPPED: (&str, &str) =
-    ("key_management_not_enabled", "skipped: key management is not enabled");
+const SKIPPED: (&str, &str) = (
+    "key_management_not_enabled",
+    "skipped: key management is not enabled",
+);
 
 /// Who asked a running job to stop.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -164,7 +166,9 @@ impl Jobs {
     ) -> Result<Job, Problem> {
         let mut inner = self.lock();
         let waits = inner.queue.iter().find(|job| {
-            job.kind == JobKind::Backup && job.domain_id == Some(domain.id) && job.mode == Some(mode)
+            job.kind == JobKind::Backup
+                && job.domain_id == Some(domain.id)
+                && job.mode == Some(mode)
         });
         if let Some(waits) = waits {
             return Ok(document(app, waits));
@@ -185,16 +189,28 @@ impl Jobs {
         Ok(job)
     }
 
-    fn accept(&self, app: &Arc<App>, inner: &mut Inner, new: &NewJob<'_>) -> Result<JobRecord, Problem> {
+    fn accept(
+        &self,
+        app: &Arc<App>,
+        inner: &mut Inner,
+        new: &NewJob<'_>,
+    ) -> Result<JobRecord, Problem> {
         if inner.stopping {
-            return Err(Problem::new("shutting_down", "Ask again once the daemon is up again."));
+            return Err(Problem::new(
+                "shutting_down",
+                "Ask again once the daemon is up again.",
+            ));
         }
         if inner.queue.len() + inner.exports.len() >= QUEUED_MAX {
-            return Err(Problem::new("queue_full", "Wait until some jobs have ended, then try again."));
+            return Err(Problem::new(
+                "queue_full",
+                "Wait until some jobs have ended, then try again.",
+            ));
         }
         let mut record = record_of(app, new)?;
         record.n = app.state()?.insert_job(&record, new.plan)?;
-        metrics::counter!("orgkeep_jobs_accepted_total", "kind" => record.kind.as_str()).increment(1);
+        metrics::counter!("orgkeep_jobs_accepted_total", "kind" => record.kind.as_str())
+            .increment(1);
         Ok(record)
     }
 
@@ -262,10 +278,18 @@ impl Jobs {
     }
 
     /// Hands an export that waits to whoever fetches it; its bytes go to `sink`.
-    pub(crate) fn fetch_export(&self, app: &Arc<App>, id: JobId, sink: ExportSink) -> Result<(), Problem> {
+    pub(crate) fn fetch_export(
+        &self,
+        app: &Arc<App>,
+        id: JobId,
+        sink: ExportSink,
+    ) -> Result<(), Problem> {
         let mut inner = self.lock();
         if inner.stopping {
-            return Err(Problem::new("shutting_down", "Ask again once the daemon is up again."));
+            return Err(Problem::new(
+                "shutting_down",
+                "Ask again once the daemon is up again.",
+            ));
         }
         let Some(record) = inner.exports.remove(&id) else {
             drop(inner);
@@ -289,7 +313,12 @@ impl Jobs {
         let now = app.clock.now().as_second();
         let old = |record: &JobRecord| now - record.created_at.as_second() > EXPORT_WAITS_SECONDS;
         let mut inner = self.lock();
-        let ids: Vec<_> = inner.exports.values().filter(|record| old(record)).map(|record| record.id).collect();
+        let ids: Vec<_> = inner
+            .exports
+            .values()
+            .filter(|record| old(record))
+            .map(|record| record.id)
+            .collect();
         for id in ids {
             if let Some(record) = inner.exports.remove(&id) {
                 end_unstarted(app, record);
@@ -305,14 +334,19 @@ impl Jobs {
             return Ok(live.document());
         }
         let place = inner.queue.iter().position(|record| record.id == id);
-        let waiting = place.and_then(|place| inner.queue.remove(place)).or_else(|| inner.exports.remove(&id));
+        let waiting = place
+            .and_then(|place| inner.queue.remove(place))
+            .or_else(|| inner.exports.remove(&id));
         if let Some(record) = waiting {
             return Ok(end_unstarted(app, record));
         }
         drop(inner);
         match app.state()?.job(id)? {
             Some(record) if record.state == JobState::Cancelled => Ok(document(app, &record)),
-            Some(_) => Err(Problem::new("job_ended", "Only a job that waits or runs can be cancelled.")),
+            Some(_) => Err(Problem::new(
+                "job_ended",
+                "Only a job that waits or runs can be cancelled.",
+            )),
             None => Err(Problem::not_found(format_args!("job {id}"))),
         }
     }
@@ -323,7 +357,9 @@ impl Jobs {
             return Ok(live.document());
         }
         let record = app.state()?.job(id)?;
-        record.map(|record| document(app, &record)).ok_or_else(|| Problem::not_found(format_args!("job {id}")))
+        record
+            .map(|record| document(app, &record))
+            .ok_or_else(|| Problem::not_found(format_args!("job {id}")))
     }
 
     /// A row as a document, live where the job runs.
@@ -341,7 +377,9 @@ impl Jobs {
         }
         let sealed = record.warnings.as_deref();
         let opened = sealed.and_then(|sealed| app.unseal(WARNINGS, sealed).ok());
-        opened.and_then(|bytes| serde_json::from_slice(&bytes).ok()).unwrap_or_default()
+        opened
+            .and_then(|bytes| serde_json::from_slice(&bytes).ok())
+            .unwrap_or_default()
     }
 
     /// Whether a job of the domain waits or runs.
@@ -350,7 +388,10 @@ impl Jobs {
         let concerns = |record: &JobRecord| record.domain_id == Some(domain);
         inner.queue.iter().any(concerns)
             || inner.exports.values().any(concerns)
-            || inner.running.values().any(|live| concerns(&live.facts().record))
+            || inner
+                .running
+                .values()
+                .any(|live| concerns(&live.facts().record))
     }
 
     /// Every job that waits or runs.
@@ -388,7 +429,11 @@ const REPORT: &str = "job report";
 
 fn record_of(app: &App, new: &NewJob<'_>) -> Result<JobRecord, Problem> {
     let id = JobId::random().map_err(|error| Problem::internal("No id could be made", &error))?;
-    let params = new.params.as_ref().map(|params| app.seal(PARAMS, params.as_bytes())).transpose()?;
+    let params = new
+        .params
+        .as_ref()
+        .map(|params| app.seal(PARAMS, params.as_bytes()))
+        .transpose()?;
     Ok(JobRecord {
         n: 0,
         id,
@@ -413,7 +458,11 @@ fn record_of(app: &App, new: &NewJob<'_>) -> Result<JobRecord, Problem> {
 
 /// One job per domain at a time (exports only read, and run beside them); a rebuild of the index runs alone. A job
 /// does not overtake an earlier one of its domain.
-fn may_start(record: &JobRecord, running: &BTreeMap<JobId, Arc<Live>>, earlier: &VecDeque<JobRecord>) -> bool {
+fn may_start(
+    record: &JobRecord,
+    running: &BTreeMap<JobId, Arc<Live>>,
+    earlier: &VecDeque<JobRecord>,
+) -> bool {
     if running.len() >= RUNNING_MAX {
         return false;
     }
@@ -458,10 +507,14 @@ fn run(app: &Arc<App>, live: &Arc<Live>) {
     let began = live.begin(app);
     let outcome = match began {
         Ok(()) => std::panic::catch_unwind(AssertUnwindSafe(|| operations::run(app, live)))
-            .unwrap_or_else(|_| Err(Failure::Failed(Problem::new("internal", "The job panicked; the daemon's log says where.")))),
+            .unwrap_or_else(|_| {
+                Err(Failure::Failed(Problem::new(
+                    "internal",
+                    "The job panicked; the daemon's log says where.",
+                )))
+            }),
         Err(problem) => Err(Failure::Failed(problem)),
     };
-    drop(live.take_sink());
     let record = live.end(app, outcome);
     if let Err(problem) = app.stores.checkpoint() {
         tracing::warn!(code = problem.code(), "The index's log could not be cut");
@@ -475,6 +528,7 @@ fn run(app: &Arc<App>, live: &Arc<Live>) {
     app.jobs.dispatch(app, &mut inner);
     drop(inner);
     app.jobs.ended.notify_all();
+    live.close_sink(job.state == JobState::Succeeded);
     if job.state.is_final() {
         metrics::counter!("orgkeep_jobs_ended_total", "kind" => job.kind.as_str(), "state" => job.state.as_str()).increment(1);
         tell(app, &job, None);
@@ -514,9 +568,27 @@ impl Live {
         app.unseal(PARAMS, &sealed)
     }
 
-    /// Where an export's bytes go; given once.
-    pub(crate) fn take_sink(&self) -> Option<ExportSink> {
-        self.sink.lock().unwrap_or_else(PoisonError::into_inner).take()
+    /// Where an export's bytes go.
+    pub(crate) fn sink(&self) -> Option<ExportSink> {
+        self.sink
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
+    }
+
+    /// Ends an export's stream; after a failure so that it cannot be taken for a whole one.
+    fn close_sink(&self, ended_well: bool) {
+        let sink = self
+            .sink
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take();
+        let broken = || std::io::Error::other("the export did not come to its end");
+        if let Some(sink) = sink.filter(|_| !ended_well)
+            && sink.try_send(Err(broken())).is_err()
+        {
+            tracing::debug!(job = %self.id, "The reader of the export was gone, or stood still");
+        }
     }
 
     /// A remark that stops nothing; ids only.
@@ -558,13 +630,20 @@ impl Live {
         let mut report = None;
         match outcome {
             Ok(done) => {
-                record.state =
-                    if done.with_errors { JobState::CompletedWithErrors } else { JobState::Succeeded };
+                record.state = if done.with_errors {
+                    JobState::CompletedWithErrors
+                } else {
+                    JobState::Succeeded
+                };
                 let result = done.result.as_ref();
                 record.result = result.and_then(|result| app.seal(RESULT, result.as_bytes()).ok());
-                report = serde_json::to_vec(&done.items).ok().and_then(|items| app.seal(REPORT, &items).ok());
+                report = serde_json::to_vec(&done.items)
+                    .ok()
+                    .and_then(|items| app.seal(REPORT, &items).ok());
             }
-            Err(Failure::Cancelled) if self.is_asked(Stop::Shutdown) && record.kind != JobKind::Export => {
+            Err(Failure::Cancelled)
+                if self.is_asked(Stop::Shutdown) && record.kind != JobKind::Export =>
+            {
                 record.state = JobState::Queued;
                 record.attempts = record.attempts.saturating_sub(1);
             }
@@ -602,15 +681,23 @@ impl Live {
         let progress = facts.progress.clone();
         drop(facts);
         match self.app.upgrade() {
-            Some(app) => Job { progress, ..document(&app, &record) },
-            None => Job { progress, ..bare_document(&record) },
+            Some(app) => Job {
+                progress,
+                ..document(&app, &record)
+            },
+            None => Job {
+                progress,
+                ..bare_document(&record)
+            },
         }
     }
 }
 
 impl Monitor for Live {
     fn report(&self, progress: Progress) {
-        let Some(app) = self.app.upgrade() else { return };
+        let Some(app) = self.app.upgrade() else {
+            return;
+        };
         let now = app.clock.now();
         let mut facts = self.facts();
         let mut warning = None;
@@ -624,7 +711,11 @@ impl Monitor for Live {
             Progress::Done { object_type, count } => {
                 facts.progress.done += count;
                 if let Some(object_type) = object_type {
-                    *facts.progress.by_type.entry(object_type.name().to_owned()).or_default() += count;
+                    *facts
+                        .progress
+                        .by_type
+                        .entry(object_type.name().to_owned())
+                        .or_default() += count;
                 }
             }
             Progress::Request => {
@@ -666,16 +757,21 @@ impl Monitor for Live {
 fn tell(app: &App, job: &Job, warning: Option<String>) {
     let at = clock::to_text(app.clock.now());
     let job = job.clone();
-    app.events.publish(|seq| JobEvent { seq, at, job, warning });
+    app.events.publish(|seq| JobEvent {
+        seq,
+        at,
+        job,
+        warning,
+    });
 }
 
 /// A row as a document, with what is sealed opened.
 fn document(app: &App, record: &JobRecord) -> Job {
     let mut job = bare_document(record);
-    if let (Some(error), Some(sealed)) = (&mut job.error, &record.error_detail) {
-        if let Ok(detail) = app.unseal(DETAIL, sealed) {
-            error.detail = String::from_utf8_lossy(&detail).into_owned();
-        }
+    if let (Some(error), Some(sealed)) = (&mut job.error, &record.error_detail)
+        && let Ok(detail) = app.unseal(DETAIL, sealed)
+    {
+        error.detail = String::from_utf8_lossy(&detail).into_owned();
     }
     if let Some(sealed) = &record.result {
         let opened = app.unseal(RESULT, sealed).ok();
@@ -716,7 +812,10 @@ fn bare_document(record: &JobRecord) -> Job {
 
 /// A job's report rows, opened.
 pub(crate) fn report_items(app: &App, id: JobId) -> Result<Vec<ReportItem>, Problem> {
-    let Some(sealed) = app.state()?.job_report(id)? else { return Ok(Vec::new()) };
+    let Some(sealed) = app.state()?.job_report(id)? else {
+        return Ok(Vec::new());
+    };
     let opened = app.unseal(REPORT, &sealed)?;
-    serde_json::from_slice(&opened).map_err(|error| Problem::internal("The report cannot be read", &error))
+    serde_json::from_slice(&opened)
+        .map_err(|error| Problem::internal("The report cannot be read", &error))
 }

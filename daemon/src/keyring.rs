@@ -32,13 +32,19 @@ impl Keyring {
             KeysConfig::File { path } => path.starts_with(&config.data_dir),
             KeysConfig::SystemdCredential { .. } => false,
         };
-        Self { config: config.keys.clone(), beside_data, state_key: Mutex::new(None) }
+        Self {
+            config: config.keys.clone(),
+            beside_data,
+            state_key: Mutex::new(None),
+        }
     }
 
     /// The configured provider; reaching it is tried at each use.
     pub(crate) fn provider(&self) -> Box<dyn KeyProvider> {
         match &self.config {
-            KeysConfig::File { path } => Box::new(FileProvider::open_or_create(path, self.beside_data)),
+            KeysConfig::File { path } => {
+                Box::new(FileProvider::open_or_create(path, self.beside_data))
+            }
             KeysConfig::SystemdCredential { directory, name } => {
                 Box::new(CredentialProvider::new(directory, name))
             }
@@ -79,12 +85,18 @@ impl Keyring {
 
     /// The state key, if it was ever made; `None` if not.
     fn existing(&self, app: &App) -> Result<Option<Arc<StateKey>>, Problem> {
-        let mut slot = self.state_key.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut slot = self
+            .state_key
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
         if let Some(key) = &*slot {
             return Ok(Some(Arc::clone(key)));
         }
-        let Some(wrapped) = self.wrapped(app)? else { return Ok(None) };
-        let key = StateKey::unwrap(&*self.provider(), &wrapped).map_err(|error| key_problem(&error))?;
+        let Some(wrapped) = self.wrapped(app)? else {
+            return Ok(None);
+        };
+        let key =
+            StateKey::unwrap(&*self.provider(), &wrapped).map_err(|error| key_problem(&error))?;
         let key = Arc::new(key);
         *slot = Some(Arc::clone(&key));
         Ok(Some(key))
@@ -95,12 +107,17 @@ impl Keyring {
         if let Some(key) = self.existing(app)? {
             return Ok(key);
         }
-        let mut slot = self.state_key.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut slot = self
+            .state_key
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
         if let Some(key) = &*slot {
             return Ok(Arc::clone(key));
         }
         let key = StateKey::generate().map_err(|error| key_problem(&error))?;
-        let wrapped = key.wrap(&*self.provider()).map_err(|error| key_problem(&error))?;
+        let wrapped = key
+            .wrap(&*self.provider())
+            .map_err(|error| key_problem(&error))?;
         app.stores.store()?.put_meta(STATE_KEY, wrapped.clone())?;
         app.state()?.set_fact(STATE_KEY, &wrapped)?;
         let key = Arc::new(key);
@@ -114,8 +131,12 @@ impl Keyring {
         if let Some(wrapped) = state.fact(STATE_KEY)? {
             return Ok(Some(wrapped));
         }
-        let Some(store) = app.stores.existing()? else { return Ok(None) };
-        let Some(wrapped) = store.meta(STATE_KEY)? else { return Ok(None) };
+        let Some(store) = app.stores.existing()? else {
+            return Ok(None);
+        };
+        let Some(wrapped) = store.meta(STATE_KEY)? else {
+            return Ok(None);
+        };
         state.set_fact(STATE_KEY, &wrapped)?;
         Ok(Some(wrapped))
     }
@@ -138,12 +159,18 @@ impl App {
     /// Seals what the state database keeps; `purpose` says what it is.
     pub(crate) fn seal(&self, purpose: &str, plain: &[u8]) -> Result<Vec<u8>, Problem> {
         let key = self.keyring.state_key(self)?;
-        key.seal(purpose.as_bytes(), plain).map_err(|error| key_problem(&error))
+        key.seal(purpose.as_bytes(), plain)
+            .map_err(|error| key_problem(&error))
     }
 
     /// Opens what [`App::seal`] sealed for the same purpose.
-    pub(crate) fn unseal(&self, purpose: &str, sealed: &[u8]) -> Result<Zeroizing<Vec<u8>>, Problem> {
+    pub(crate) fn unseal(
+        &self,
+        purpose: &str,
+        sealed: &[u8],
+    ) -> Result<Zeroizing<Vec<u8>>, Problem> {
         let key = self.keyring.state_key(self)?;
-        key.open(purpose.as_bytes(), sealed).map_err(|error| key_problem(&error))
+        key.open(purpose.as_bytes(), sealed)
+            .map_err(|error| key_problem(&error))
     }
 }

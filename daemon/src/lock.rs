@@ -29,11 +29,22 @@ pub(crate) struct DataDirLock {
 ///
 /// When another daemon has it (the error names its pid), or it cannot be used.
 pub(crate) fn lock(data_dir: &Path) -> Result<DataDirLock, LockError> {
-    let failed = |source| LockError::Io { path: data_dir.to_owned(), source };
-    std::fs::DirBuilder::new().recursive(true).mode(0o700).create(data_dir).map_err(failed)?;
-    let mode = std::fs::metadata(data_dir).map_err(failed)?.permissions().mode();
+    let failed = |source| LockError::Io {
+        path: data_dir.to_owned(),
+        source,
+    };
+    std::fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(data_dir)
+        .map_err(failed)?;
+    let mode = std::fs::metadata(data_dir)
+        .map_err(failed)?
+        .permissions()
+        .mode();
     if mode & 0o077 != 0 {
-        std::fs::set_permissions(data_dir, std::fs::Permissions::from_mode(0o700)).map_err(failed)?;
+        std::fs::set_permissions(data_dir, std::fs::Permissions::from_mode(0o700))
+            .map_err(failed)?;
     }
     let file = OpenOptions::new()
         .read(true)
@@ -53,8 +64,14 @@ pub(crate) fn lock(data_dir: &Path) -> Result<DataDirLock, LockError> {
         Err((mut file, Errno::EWOULDBLOCK)) => {
             let mut pid = String::new();
             let read = file.read_to_string(&mut pid);
-            let pid = read.ok().map(|_| pid.trim().to_owned()).filter(|pid| !pid.is_empty());
-            Err(LockError::Held { path: data_dir.to_owned(), pid: pid.unwrap_or_else(|| "unknown".to_owned()) })
+            let pid = read
+                .ok()
+                .map(|_| pid.trim().to_owned())
+                .filter(|pid| !pid.is_empty());
+            Err(LockError::Held {
+                path: data_dir.to_owned(),
+                pid: pid.unwrap_or_else(|| "unknown".to_owned()),
+            })
         }
         Err((_, errno)) => Err(failed(errno.into())),
     }
@@ -75,7 +92,10 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let data = directory.path().join("a").join("data");
         let held = lock(&data).unwrap();
-        assert_eq!(std::fs::metadata(&data).unwrap().permissions().mode() & 0o777, 0o700);
+        assert_eq!(
+            std::fs::metadata(&data).unwrap().permissions().mode() & 0o777,
+            0o700
+        );
         let error = lock(&data).unwrap_err().to_string();
         assert!(error.contains(&std::process::id().to_string()), "{error}");
         drop(held);
@@ -87,6 +107,13 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         std::fs::set_permissions(directory.path(), std::fs::Permissions::from_mode(0o755)).unwrap();
         let _held = lock(directory.path()).unwrap();
-        assert_eq!(std::fs::metadata(directory.path()).unwrap().permissions().mode() & 0o777, 0o700);
+        assert_eq!(
+            std::fs::metadata(directory.path())
+                .unwrap()
+                .permissions()
+                .mode()
+                & 0o777,
+            0o700
+        );
     }
 }

@@ -53,7 +53,10 @@ fn main() -> ExitCode {
 }
 
 fn run(args: &Args) -> anyhow::Result<()> {
-    #[expect(clippy::disallowed_methods, reason = "the one place where the daemon reads its environment")]
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "the one place where the daemon reads its environment"
+    )]
     let env = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
     let config = Config::load(args, &env, nix::unistd::geteuid().is_root())?;
     if args.check_config {

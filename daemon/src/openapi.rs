@@ -4,12 +4,14 @@ use std::borrow::Cow;
 
 use orgkeep_api::job::Job;
 use orgkeep_api::system::Problem;
-use utoipa::openapi::path::{HttpMethod, OperationBuilder, Parameter, ParameterBuilder, ParameterIn};
+use utoipa::openapi::path::{
+    HttpMethod, OperationBuilder, Parameter, ParameterBuilder, ParameterIn,
+};
 use utoipa::openapi::request_body::RequestBodyBuilder;
 use utoipa::openapi::schema::{ArrayBuilder, ObjectBuilder, Schema, SchemaType, Type};
 use utoipa::openapi::{
-    ComponentsBuilder, ContentBuilder, InfoBuilder, OpenApi, OpenApiBuilder, PathItem, PathsBuilder, Ref,
-    RefOr, Required, ResponseBuilder,
+    ComponentsBuilder, ContentBuilder, InfoBuilder, OpenApi, OpenApiBuilder, PathItem,
+    PathsBuilder, Ref, RefOr, Required, ResponseBuilder,
 };
 use utoipa::{PartialSchema, ToSchema};
 
@@ -27,7 +29,10 @@ pub(crate) struct Doc {
 impl Doc {
     /// The document that `T` declares.
     pub(crate) const fn of<T: ToSchema>() -> Self {
-        Self { name: T::name, describe: describe::<T> }
+        Self {
+            name: T::name,
+            describe: describe::<T>,
+        }
     }
 
     fn reference(self) -> RefOr<Schema> {
@@ -65,8 +70,14 @@ fn document() -> OpenApi {
     let info = InfoBuilder::new()
         .title("Orgkeep")
         .version(env!("CARGO_PKG_VERSION"))
-        .description(Some("The daemon's API on its Unix socket. Errors are application/problem+json."));
-    OpenApiBuilder::new().info(info).paths(paths).components(Some(components.build())).build()
+        .description(Some(
+            "The daemon's API on its Unix socket. Errors are application/problem+json.",
+        ));
+    OpenApiBuilder::new()
+        .info(info)
+        .paths(paths)
+        .components(Some(components.build()))
+        .build()
 }
 
 fn docs(route: &Route) -> Vec<Doc> {
@@ -93,7 +104,12 @@ fn operation(route: &Route) -> OperationBuilder {
         .operation_id(Some(format!("{}:{}", route.action, route.path)))
         .description(Some(format!("Needs the role {}.", route.role.as_str())))
         .response(status(route.gives), answer(route.gives))
-        .response("default", ResponseBuilder::new().description("What went wrong").content(problem.0, problem.1));
+        .response(
+            "default",
+            ResponseBuilder::new()
+                .description("What went wrong")
+                .content(problem.0, problem.1),
+        );
     for name in path_parameters(route.path) {
         operation = operation.parameter(parameter(name, ParameterIn::Path, Required::True));
     }
@@ -102,7 +118,9 @@ fn operation(route: &Route) -> OperationBuilder {
     }
     if let Some(doc) = route.takes {
         let (kind, content) = content("application/json", doc.reference());
-        operation = operation.request_body(Some(RequestBodyBuilder::new().content(kind, content).build()));
+        operation = operation.request_body(Some(
+            RequestBodyBuilder::new().content(kind, content).build(),
+        ));
     }
     operation
 }
@@ -123,8 +141,16 @@ fn answer(gives: Gives) -> ResponseBuilder {
         Gives::Created(doc) => ("What was made", "application/json", doc.reference()),
         Gives::Accepted => ("The job", "application/json", Doc::of::<Job>().reference()),
         Gives::List(doc) => ("A page of rows", "application/json", list_of(doc)),
-        Gives::Events(doc) => ("Events, one document each", "text/event-stream", doc.reference()),
-        Gives::Raw(kind) => ("The content", kind, RefOr::T(Schema::Object(ObjectBuilder::new().build()))),
+        Gives::Events(doc) => (
+            "Events, one document each",
+            "text/event-stream",
+            doc.reference(),
+        ),
+        Gives::Raw(kind) => (
+            "The content",
+            kind,
+            RefOr::T(Schema::Object(ObjectBuilder::new().build())),
+        ),
         Gives::Nothing => return response.description("Done"),
     };
     let (kind, content) = content(kind, schema);
@@ -142,7 +168,10 @@ fn list_of(doc: Doc) -> RefOr<Schema> {
 }
 
 fn content(kind: &str, schema: RefOr<Schema>) -> (String, utoipa::openapi::Content) {
-    (kind.to_owned(), ContentBuilder::new().schema(Some(schema)).build())
+    (
+        kind.to_owned(),
+        ContentBuilder::new().schema(Some(schema)).build(),
+    )
 }
 
 fn path_parameters(path: &'static str) -> impl Iterator<Item = &'static str> {
@@ -164,6 +193,19 @@ fn parameter(name: &str, place: ParameterIn, required: Required) -> Parameter {
 mod tests {
     use super::*;
 
+    /// The document as it was last agreed on. A difference is a changed contract: look at it, then copy the new one.
+    const AGREED: &str = include_str!("../openapi.json");
+
+    #[test]
+    fn the_document_is_the_agreed_one() {
+        let now = text();
+        let differs = now.trim_end() != AGREED.trim_end();
+        assert!(
+            !differs,
+            "write the output of GET /v1/openapi.json to daemon/openapi.json"
+        );
+    }
+
     #[test]
     fn the_document_describes_every_route_and_resolves_every_reference() {
         let document: serde_json::Value = serde_json::from_str(&text()).unwrap();
@@ -171,11 +213,21 @@ mod tests {
         for route in ROUTES {
             let path = route.path.replace("{*", "{");
             let method = format!("{:?}", route.method).to_lowercase();
-            assert!(document["paths"][&path][&method].is_object(), "{method} {path}");
+            assert!(
+                document["paths"][&path][&method].is_object(),
+                "{method} {path}"
+            );
         }
         let text = text();
-        for name in text.split("#/components/schemas/").skip(1).filter_map(|rest| rest.split('"').next()) {
-            assert!(document["components"]["schemas"][name].is_object(), "{name}");
+        for name in text
+            .split("#/components/schemas/")
+            .skip(1)
+            .filter_map(|rest| rest.split('"').next())
+        {
+            assert!(
+                document["components"]["schemas"][name].is_object(),
+                "{name}"
+            );
         }
     }
 }

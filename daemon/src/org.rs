@@ -26,18 +26,32 @@ fn purpose(domain: DomainId) -> Vec<u8> {
 /// Credentials as the engine takes them.
 pub(crate) fn credentials(given: Given) -> Credentials {
     match given {
-        Given::ClientSecret { client_id, client_secret } => {
-            Credentials::ClientSecret { client_id, secret: client_secret.into() }
-        }
-        Given::PrivateKey { client_id, private_key, key_id } => {
-            Credentials::PrivateKey { client_id, key: private_key.into(), key_id }
-        }
+        Given::ClientSecret {
+            client_id,
+            client_secret,
+        } => Credentials::ClientSecret {
+            client_id,
+            secret: client_secret.into(),
+        },
+        Given::PrivateKey {
+            client_id,
+            private_key,
+            key_id,
+        } => Credentials::PrivateKey {
+            client_id,
+            key: private_key.into(),
+            key_id,
+        },
         Given::ApiToken { api_token } => Credentials::ApiToken(api_token.into()),
     }
 }
 
 /// Seals credentials for one domain, as hex digits.
-pub(crate) fn seal(app: &App, domain: DomainId, credentials: &Credentials) -> Result<String, Problem> {
+pub(crate) fn seal(
+    app: &App,
+    domain: DomainId,
+    credentials: &Credentials,
+) -> Result<String, Problem> {
     let provider = app.keyring.provider_to_wrap(app)?;
     let sealed = seal_envelope(&*provider, &purpose(domain), &credentials.to_bytes())
         .map_err(|error| key_problem(&error))?;
@@ -52,11 +66,18 @@ fn unseal(app: &App, domain: &DomainRecord) -> Result<Credentials, Problem> {
 }
 
 fn damaged() -> Problem {
-    Problem::new("damaged", "The domain's credentials cannot be read. Re-authorize the domain.")
+    Problem::new(
+        "damaged",
+        "The domain's credentials cannot be read. Re-authorize the domain.",
+    )
 }
 
 fn unhex(text: &str) -> Option<Vec<u8>> {
-    let digit = |byte: u8| char::from(byte).to_digit(16).and_then(|digit| u8::try_from(digit).ok());
+    let digit = |byte: u8| {
+        char::from(byte)
+            .to_digit(16)
+            .and_then(|digit| u8::try_from(digit).ok())
+    };
     let pair = |pair: &[u8]| match pair {
         [high, low] => Some(digit(*high)? << 4 | digit(*low)?),
         _ => None,
@@ -81,7 +102,10 @@ pub(crate) fn authorize(
     let answer = std::thread::scope(|scope| scope.spawn(ask).join());
     match answer {
         Ok(answer) => answer.map_err(|error| okta_problem(&error)),
-        Err(_) => Err(Problem::new("internal", "Authorizing failed; the daemon's log says where.")),
+        Err(_) => Err(Problem::new(
+            "internal",
+            "Authorizing failed; the daemon's log says where.",
+        )),
     }
 }
 
@@ -92,7 +116,10 @@ pub(crate) fn connect(
     scopes: Vec<String>,
     monitor: Arc<dyn Monitor>,
 ) -> Result<Http, Problem> {
-    let okta_domain: OktaDomain = domain.okta_domain.parse().map_err(|error| okta_problem(&error))?;
+    let okta_domain: OktaDomain = domain
+        .okta_domain
+        .parse()
+        .map_err(|error| okta_problem(&error))?;
     let credentials = unseal(app, domain)?;
     let mut options = HttpOptions::new(okta_domain, credentials, Arc::clone(&app.clock), monitor);
     options.scopes = scopes;
@@ -109,8 +136,8 @@ pub(crate) fn backup_scopes(domain: &DomainRecord) -> Vec<String> {
 pub(crate) fn okta_problem(error: &OktaError) -> Problem {
     tracing::warn!(error = %chain(error), "Okta did not do what was asked");
     let code = match error.code() {
-        code @ ("unauthorized" | "unreachable" | "admin_host" | "not_okta" | "dpop_required" | "rate_limited"
-        | "cancelled" | "missing_scopes") => code,
+        code @ ("unauthorized" | "unreachable" | "admin_host" | "not_okta" | "dpop_required"
+        | "rate_limited" | "cancelled" | "missing_scopes") => code,
         "invalid_okta_domain" | "invalid_private_key" => "invalid_value",
         _ => "okta_error",
     };
@@ -122,7 +149,11 @@ pub(crate) fn okta_problem(error: &OktaError) -> Problem {
 }
 
 /// Refuses to go on where scopes are not granted that carrying out a plan needs.
-pub(crate) fn require_scopes(app: &App, domain: &DomainRecord, scopes: &[String]) -> Result<(), Problem> {
+pub(crate) fn require_scopes(
+    app: &App,
+    domain: &DomainRecord,
+    scopes: &[String],
+) -> Result<(), Problem> {
     if scopes.is_empty() {
         return Ok(());
     }
@@ -136,9 +167,18 @@ pub(crate) fn require_scopes(app: &App, domain: &DomainRecord, scopes: &[String]
         Ok(Ok(Some(granted))) => granted,
         Ok(Err(problem)) if problem.code() == "missing_scopes" => Vec::new(),
         Ok(Err(problem)) => return Err(problem),
-        Err(_) => return Err(Problem::new("internal", "Asking for scopes failed; the daemon's log says where.")),
+        Err(_) => {
+            return Err(Problem::new(
+                "internal",
+                "Asking for scopes failed; the daemon's log says where.",
+            ));
+        }
     };
-    let missing: Vec<String> = scopes.iter().filter(|scope| !granted.contains(scope)).cloned().collect();
+    let missing: Vec<String> = scopes
+        .iter()
+        .filter(|scope| !granted.contains(scope))
+        .cloned()
+        .collect();
     match missing_detail(&missing) {
         None => Ok(()),
         Some(detail) => Err(Problem::new("missing_scopes", detail).with_scopes(missing)),
@@ -180,12 +220,19 @@ mod tests {
 
     #[test]
     fn errors_of_the_org_keep_their_words() {
-        let unauthorized = OktaError::Unauthorized { error: "invalid_client".to_owned() };
+        let unauthorized = OktaError::Unauthorized {
+            error: "invalid_client".to_owned(),
+        };
         assert_eq!(okta_problem(&unauthorized).code(), "unauthorized");
         assert_eq!(okta_problem(&unauthorized).status(), 502);
-        let wrong = OktaError::InvalidDomain { text: "x".to_owned(), why: "no host" };
+        let wrong = OktaError::InvalidDomain {
+            text: "x".to_owned(),
+            why: "no host",
+        };
         assert_eq!(okta_problem(&wrong).status(), 422);
-        let scopes = OktaError::MissingScopes { scopes: vec!["okta.users.read".to_owned()] };
+        let scopes = OktaError::MissingScopes {
+            scopes: vec!["okta.users.read".to_owned()],
+        };
         assert_eq!(okta_problem(&scopes).document().scopes, ["okta.users.read"]);
     }
 }

@@ -25,12 +25,20 @@ const PROBLEMS: &[(&str, u16, &str)] = &[
     ("invalid_value", 422, "A value is not accepted"),
     ("forbidden", 403, "Your role does not allow this"),
     ("not_found", 404, "There is no such thing"),
-    ("method_not_allowed", 405, "The path does not know this method"),
+    (
+        "method_not_allowed",
+        405,
+        "The path does not know this method",
+    ),
     ("too_large", 413, "The request is too large"),
     ("name_taken", 409, "The name is taken"),
     ("org_registered", 409, "The org is registered already"),
     ("other_org", 409, "The credentials belong to another org"),
-    ("key_management_not_enabled", 409, "Key management is not enabled"),
+    (
+        "key_management_not_enabled",
+        409,
+        "Key management is not enabled",
+    ),
     ("plan_out_of_date", 409, "The plan is out of date"),
     ("missing_scopes", 409, "Scopes are missing"),
     ("job_ended", 409, "The job has ended"),
@@ -41,15 +49,27 @@ const PROBLEMS: &[(&str, u16, &str)] = &[
     ("unreachable", 502, "The org cannot be reached"),
     ("admin_host", 502, "This is the org's admin host"),
     ("not_okta", 502, "There is no Okta org at this address"),
-    ("dpop_required", 502, "The app demands DPoP, which is not supported"),
+    (
+        "dpop_required",
+        502,
+        "The app demands DPoP, which is not supported",
+    ),
     ("rate_limited", 502, "Okta asks us to wait"),
     ("okta_error", 502, "Okta did not do what was asked"),
     ("cancelled", 503, "It was cancelled"),
     ("interrupted", 500, "It was interrupted"),
     ("queue_full", 503, "Too many jobs wait"),
     ("shutting_down", 503, "The daemon is shutting down"),
-    ("key_provider_unavailable", 503, "The key provider is not available"),
-    ("state_unavailable", 503, "The daemon's state is not available"),
+    (
+        "key_provider_unavailable",
+        503,
+        "The key provider is not available",
+    ),
+    (
+        "state_unavailable",
+        503,
+        "The daemon's state is not available",
+    ),
     ("store_unavailable", 503, "The store is not available"),
     ("damaged", 500, "Stored data is damaged"),
     ("no_space", 507, "The disk is full"),
@@ -59,8 +79,15 @@ const PROBLEMS: &[(&str, u16, &str)] = &[
 impl Problem {
     /// A problem with this code; a code that is not in the table counts as `internal`.
     pub(crate) fn new(code: &str, detail: impl Into<String>) -> Self {
-        let code = PROBLEMS.iter().map(|(known, ..)| *known).find(|known| *known == code);
-        Self { code: code.unwrap_or("internal"), detail: detail.into(), scopes: Vec::new() }
+        let code = PROBLEMS
+            .iter()
+            .map(|(known, ..)| *known)
+            .find(|known| *known == code);
+        Self {
+            code: code.unwrap_or("internal"),
+            detail: detail.into(),
+            scopes: Vec::new(),
+        }
     }
 
     /// There is no such `what`.
@@ -130,9 +157,10 @@ impl IntoResponse for Problem {
         let body = serde_json::to_vec(&self.document()).unwrap_or_default();
         let mut response = Response::new(Body::from(body));
         *response.status_mut() = self.status();
-        response
-            .headers_mut()
-            .insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+        response.headers_mut().insert(
+            header::CONTENT_TYPE,
+            HeaderValue::from_static("application/problem+json"),
+        );
         response
     }
 }
@@ -153,8 +181,10 @@ pub(crate) fn chain(error: &dyn std::error::Error) -> String {
 pub(crate) fn sentence(error: &dyn std::fmt::Display, hint: Option<String>) -> String {
     let text = error.to_string();
     let mut letters = text.chars();
-    let mut sentence: String =
-        letters.next().map(|first| first.to_uppercase().collect()).unwrap_or_default();
+    let mut sentence: String = letters
+        .next()
+        .map(|first| first.to_uppercase().collect())
+        .unwrap_or_default();
     sentence.push_str(letters.as_str());
     if !sentence.ends_with(['.', '!', '?']) {
         sentence.push('.');
@@ -196,6 +226,9 @@ mod tests {
     #[test]
     fn a_sentence_begins_with_a_capital_and_ends_with_what_to_do() {
         assert_eq!(sentence(&"the disk is full", None), "The disk is full.");
-        assert_eq!(sentence(&"no", Some("Try again.".to_owned())), "No. Try again.");
+        assert_eq!(
+            sentence(&"no", Some("Try again.".to_owned())),
+            "No. Try again."
+        );
     }
 }

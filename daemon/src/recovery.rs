@@ -2,6 +2,7 @@
 //! the domains: registrations, id maps, the head of the audit log.
 
 use std::collections::BTreeSet;
+use std::sync::atomic::Ordering;
 
 use orgkeep_engine::catalogue::ObjectType;
 use orgkeep_engine::id::DomainId;
@@ -38,18 +39,43 @@ pub(crate) fn register(app: &App, record: &DomainRecord) -> Result<(), Problem> 
     Ok(app.stores.store()?.put_registration(record.id, sealed)?)
 }
 
-/// Takes up domains that the store knows and the state does not: the state was lost, or is new.
-pub(crate) fn recover(app: &App) -> Result<(), Problem> {
-    let Some(store) = app.stores.existing()? else { return Ok(()) };
+/// Takes up domains that the store knows and the state does not, once: the state was lost, or is new. Where the key
+/// provider does not answer, it is tried again later.
+pub(crate) fn recover(app: &App) {
+    if app.recovered.load(Ordering::SeqCst) {
+        return;
+    }
+    match take_up(app) {
+        Ok(()) => app.recovered.store(true, Ordering::SeqCst),
+        Err(problem) => tracing::error!(
+            code = problem.code(),
+            "The store's registrations could not be read"
+        ),
+    }
+}
+
+fn take_up(app: &App) -> Result<(), Problem> {
+    let Some(store) = app.stores.existing()? else {
+        return Ok(());
+    };
     let state = app.state()?;
-    let known: BTreeSet<DomainId> =
-        state.domains()?.iter().chain(&state.forgotten()?).map(|record| record.id).collect();
-    let unknown: Vec<_> =
-        store.registrations()?.into_iter().filter(|(id, _)| !known.contains(id)).collect();
+    let known: BTreeSet<DomainId> = state
+        .domains()?
+        .iter()
+        .chain(&state.forgotten()?)
+        .map(|record| record.id)
+        .collect();
+    let unknown: Vec<_> = store
+        .registrations()?
+        .into_iter()
+        .filter(|(id, _)| !known.contains(id))
+        .collect();
     if unknown.is_empty() {
         return Ok(());
     }
-    if state.audit_head()? == Head::EMPTY && let Some(head) = audit_witness(app)? {
+    if state.audit_head()? == Head::EMPTY
+        && let Some(head) = audit_witness(app)?
+    {
         state.audit_recovered(app.clock.now(), head)?;
     }
     for (id, sealed) in unknown {
@@ -78,12 +104,29 @@ struct Pair {
 }
 
 /// One entry for the state database.
-pub(crate) fn mapping(app: &App, domain_id: DomainId, object_type: ObjectType, old: &str, new: &str) -> Result<Mapping, Problem> {
-    let pair = Pair { object_type: object_type.name().to_owned(), old: old.to_owned(), new: new.to_owned() };
+pub(crate) fn mapping(
+    app: &App,
+    domain_id: DomainId,
+    object_type: ObjectType,
+    old: &str,
+    new: &str,
+) -> Result<Mapping, Problem> {
+    let pair = Pair {
+        object_type: object_type.name().to_owned(),
+        old: old.to_owned(),
+        new: new.to_owned(),
+    };
     let plain = serde_json::to_vec(&pair)
         .map_err(|error| Problem::internal("An id pair could not be written", &error))?;
-    let name = app.keyring.state_key(app)?.name_hash(&format!("{}/{old}", object_type.name()));
-    Ok(Mapping { domain_id, name, pair: app.seal(PAIR, &plain)? })
+    let name = app
+        .keyring
+        .state_key(app)?
+        .name_hash(&format!("{}/{old}", object_type.name()));
+    Ok(Mapping {
+        domain_id,
+        name,
+        pair: app.seal(PAIR, &plain)?,
+    })
 }
 
 /// A domain's id map.
@@ -124,7 +167,9 @@ pub(crate) fn keep_id_map(app: &App, domain: DomainId) -> Result<(), Problem> {
 
 fn take_up_id_map(app: &App, domain: DomainId) -> Result<(), Problem> {
     let name = id_map_name(domain);
-    let Some(sealed) = app.stores.store()?.meta(&name)? else { return Ok(()) };
+    let Some(sealed) = app.stores.store()?.meta(&name)? else {
+        return Ok(());
+    };
     let plain = app.unseal(&name, &sealed)?;
     let pairs: Vec<Pair> = serde_json::from_slice(&plain)
         .map_err(|error| Problem::internal("An id map cannot be read", &error))?;
@@ -139,7 +184,9 @@ fn take_up_id_map(app: &App, domain: DomainId) -> Result<(), Problem> {
 
 /// Keeps the head of the audit log in the store, as a witness against cutting the log's end.
 pub(crate) fn keep_audit_head(app: &App) -> Result<(), Problem> {
-    let Some(store) = app.stores.existing()? else { return Ok(()) };
+    let Some(store) = app.stores.existing()? else {
+        return Ok(());
+    };
     let head = app.state()?.audit_head()?;
     if head == Head::EMPTY || audit_witness(app)? == Some(head) {
         return Ok(());
@@ -150,8 +197,12 @@ pub(crate) fn keep_audit_head(app: &App) -> Result<(), Problem> {
 
 /// The head that the store keeps.
 pub(crate) fn audit_witness(app: &App) -> Result<Option<Head>, Problem> {
-    let Some(store) = app.stores.existing()? else { return Ok(None) };
-    let Some(sealed) = store.meta(AUDIT_HEAD)? else { return Ok(None) };
+    let Some(store) = app.stores.existing()? else {
+        return Ok(None);
+    };
+    let Some(sealed) = store.meta(AUDIT_HEAD)? else {
+        return Ok(None);
+    };
     let plain = app.unseal(AUDIT_HEAD, &sealed)?;
     Ok(std::str::from_utf8(&plain).ok().and_then(Head::from_text))
 }

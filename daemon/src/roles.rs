@@ -84,11 +84,17 @@ pub(crate) struct SystemNames;
 
 impl Names for SystemNames {
     fn user(&self, name: &str) -> Option<u32> {
-        User::from_name(name).ok().flatten().map(|user| user.uid.as_raw())
+        User::from_name(name)
+            .ok()
+            .flatten()
+            .map(|user| user.uid.as_raw())
     }
 
     fn group(&self, name: &str) -> Option<u32> {
-        Group::from_name(name).ok().flatten().map(|group| group.gid.as_raw())
+        Group::from_name(name)
+            .ok()
+            .flatten()
+            .map(|group| group.gid.as_raw())
     }
 }
 
@@ -109,7 +115,10 @@ impl RoleMap {
         ];
         let entries = lists
             .into_iter()
-            .flat_map(|(list, role)| list.iter().filter_map(move |text| Some((Who::parse(text)?, role))))
+            .flat_map(|(list, role)| {
+                list.iter()
+                    .filter_map(move |text| Some((Who::parse(text)?, role)))
+            })
             .collect();
         Self { entries, own_uid }
     }
@@ -138,7 +147,9 @@ impl RoleMap {
 pub(crate) fn identify(uid: u32, gid: u32, pid: Option<i32>) -> Identity {
     let mut groups = BTreeSet::from([gid]);
     groups.extend(groups_of_user(uid));
-    if let Some(status) = pid.and_then(|pid| std::fs::read_to_string(format!("/proc/{pid}/status")).ok()) {
+    if let Some(status) =
+        pid.and_then(|pid| std::fs::read_to_string(format!("/proc/{pid}/status")).ok())
+    {
         groups.extend(groups_of_process(&status, uid));
     }
     Identity { uid, groups }
@@ -163,7 +174,9 @@ fn groups_of_user(uid: u32) -> Vec<u32> {
 fn groups_of_process(status: &str, uid: u32) -> Vec<u32> {
     let line = |name: &str| {
         let rest = status.lines().find_map(|line| line.strip_prefix(name))?;
-        rest.split_ascii_whitespace().map(|word| word.parse().ok()).collect::<Option<Vec<u32>>>()
+        rest.split_ascii_whitespace()
+            .map(|word| word.parse().ok())
+            .collect::<Option<Vec<u32>>>()
     };
     match line("Uid:") {
         Some(uids) if !uids.is_empty() && uids.iter().all(|found| *found == uid) => {
@@ -199,7 +212,10 @@ mod tests {
     }
 
     fn role(uid: u32, groups: &[u32]) -> Option<Role> {
-        let identity = Identity { uid, groups: groups.iter().copied().collect() };
+        let identity = Identity {
+            uid,
+            groups: groups.iter().copied().collect(),
+        };
         map().role_of(&identity, &Fixed)
     }
 
@@ -221,7 +237,10 @@ mod tests {
     fn anyone_else_has_no_role() {
         assert_eq!(role(8, &[1, 2, 3]), None);
         let nobody = RoleMap::new(&RolesConfig::default(), 500);
-        let identity = Identity { uid: 8, groups: BTreeSet::new() };
+        let identity = Identity {
+            uid: 8,
+            groups: BTreeSet::new(),
+        };
         assert_eq!(nobody.role_of(&identity, &Fixed), None);
     }
 

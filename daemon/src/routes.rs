@@ -80,8 +80,24 @@ pub(crate) struct Route {
 }
 
 /// A route that reads.
-const fn read(path: &'static str, role: Role, action: &'static str, gives: Gives, handler: Handler) -> Route {
-    Route { method: Method::Get, path, role, action, audited: false, query: &[], takes: None, gives, handler }
+const fn read(
+    path: &'static str,
+    role: Role,
+    action: &'static str,
+    gives: Gives,
+    handler: Handler,
+) -> Route {
+    Route {
+        method: Method::Get,
+        path,
+        role,
+        action,
+        audited: false,
+        query: &[],
+        takes: None,
+        gives,
+        handler,
+    }
 }
 
 /// A route that changes something.
@@ -93,7 +109,17 @@ const fn change(
     gives: Gives,
     handler: Handler,
 ) -> Route {
-    Route { method, path, role, action, audited: true, query: &[], takes: None, gives, handler }
+    Route {
+        method,
+        path,
+        role,
+        action,
+        audited: true,
+        query: &[],
+        takes: None,
+        gives,
+        handler,
+    }
 }
 
 impl Route {
@@ -119,19 +145,83 @@ const PAGE: &[&str] = &["limit", "after"];
 
 /// Every route of the socket API.
 pub(crate) const ROUTES: &[Route] = &[
-    read("/v1/status", Viewer, "status", Gives::One(Doc::of::<Status>()), system::status),
-    read("/metrics", Viewer, "metrics", Gives::Raw("text/plain; version=0.0.4"), system::metrics),
-    read("/v1/openapi.json", Viewer, "openapi", Gives::Raw("application/json"), system::openapi),
-    read("/v1/scopes", Viewer, "scopes", Gives::One(Doc::of::<ScopesToGrant>()), system::scopes).query(&["types"]),
-    read("/v1/keys", Viewer, "keys.status", Gives::One(Doc::of::<KeysStatus>()), system::keys),
-    read("/v1/audit", CloudAdmin, "audit.read", Gives::List(Doc::of::<AuditRow>()), system::audit)
-        .query(&["limit", "after", "verify"]),
-    read("/v1/domains", Viewer, "domain.list", Gives::List(Doc::of::<DomainCard>()), domains::list).query(PAGE),
-    change(Method::Post, "/v1/domains", CloudAdmin, "domain.add", Gives::Created(Doc::of::<DomainCard>()), domains::add)
-        .takes(Doc::of::<AddDomain>()),
-    read("/v1/domains/{d}", Viewer, "domain.show", Gives::One(Doc::of::<DomainCard>()), domains::show),
-    change(Method::Delete, "/v1/domains/{d}", CloudAdmin, "domain.remove", Gives::Nothing, domains::remove)
-        .query(&["erase"]),
+    read(
+        "/v1/status",
+        Viewer,
+        "status",
+        Gives::One(Doc::of::<Status>()),
+        system::status,
+    ),
+    read(
+        "/metrics",
+        Viewer,
+        "metrics",
+        Gives::Raw("text/plain; version=0.0.4"),
+        system::metrics,
+    ),
+    read(
+        "/v1/openapi.json",
+        Viewer,
+        "openapi",
+        Gives::Raw("application/json"),
+        system::openapi,
+    ),
+    read(
+        "/v1/scopes",
+        Viewer,
+        "scopes",
+        Gives::One(Doc::of::<ScopesToGrant>()),
+        system::scopes,
+    )
+    .query(&["types"]),
+    read(
+        "/v1/keys",
+        Viewer,
+        "keys.status",
+        Gives::One(Doc::of::<KeysStatus>()),
+        system::keys,
+    ),
+    read(
+        "/v1/audit",
+        CloudAdmin,
+        "audit.read",
+        Gives::List(Doc::of::<AuditRow>()),
+        system::audit,
+    )
+    .query(&["limit", "after", "verify"]),
+    read(
+        "/v1/domains",
+        Viewer,
+        "domain.list",
+        Gives::List(Doc::of::<DomainCard>()),
+        domains::list,
+    )
+    .query(PAGE),
+    change(
+        Method::Post,
+        "/v1/domains",
+        CloudAdmin,
+        "domain.add",
+        Gives::Created(Doc::of::<DomainCard>()),
+        domains::add,
+    )
+    .takes(Doc::of::<AddDomain>()),
+    read(
+        "/v1/domains/{d}",
+        Viewer,
+        "domain.show",
+        Gives::One(Doc::of::<DomainCard>()),
+        domains::show,
+    ),
+    change(
+        Method::Delete,
+        "/v1/domains/{d}",
+        CloudAdmin,
+        "domain.remove",
+        Gives::Nothing,
+        domains::remove,
+    )
+    .query(&["erase"]),
     change(
         Method::Post,
         "/v1/domains/{d}/reauthorize",
@@ -175,10 +265,23 @@ pub(crate) const ROUTES: &[Route] = &[
         domains::set_key_management,
     )
     .takes(Doc::of::<Enabled>()),
-    change(Method::Post, "/v1/domains/{d}/backups", ProductAdmin, "backup.start", Gives::Accepted, domains::backup_now)
-        .takes(Doc::of::<StartBackup>()),
-    read("/v1/domains/{d}/snapshots", Viewer, "snapshot.list", Gives::List(Doc::of::<Snapshot>()), snapshots::list)
-        .query(PAGE),
+    change(
+        Method::Post,
+        "/v1/domains/{d}/backups",
+        ProductAdmin,
+        "backup.start",
+        Gives::Accepted,
+        domains::backup_now,
+    )
+    .takes(Doc::of::<StartBackup>()),
+    read(
+        "/v1/domains/{d}/snapshots",
+        Viewer,
+        "snapshot.list",
+        Gives::List(Doc::of::<Snapshot>()),
+        snapshots::list,
+    )
+    .query(PAGE),
     read(
         "/v1/domains/{d}/snapshots/{s}",
         Viewer,
@@ -186,10 +289,22 @@ pub(crate) const ROUTES: &[Route] = &[
         Gives::One(Doc::of::<Snapshot>()),
         snapshots::show,
     ),
-    read("/v1/snapshots", Viewer, "snapshot.list", Gives::List(Doc::of::<Snapshot>()), snapshots::list)
-        .query(&["domain", "limit", "after"]),
-    read("/v1/snapshots/{s}", Viewer, "snapshot.show", Gives::One(Doc::of::<Snapshot>()), snapshots::show)
-        .query(&["domain"]),
+    read(
+        "/v1/snapshots",
+        Viewer,
+        "snapshot.list",
+        Gives::List(Doc::of::<Snapshot>()),
+        snapshots::list,
+    )
+    .query(&["domain", "limit", "after"]),
+    read(
+        "/v1/snapshots/{s}",
+        Viewer,
+        "snapshot.show",
+        Gives::One(Doc::of::<Snapshot>()),
+        snapshots::show,
+    )
+    .query(&["domain"]),
     change(
         Method::Patch,
         "/v1/snapshots/{s}",
@@ -200,10 +315,23 @@ pub(crate) const ROUTES: &[Route] = &[
     )
     .query(&["domain"])
     .takes(Doc::of::<SnapshotPatch>()),
-    change(Method::Delete, "/v1/snapshots/{s}", CloudAdmin, "snapshot.remove", Gives::Nothing, snapshots::remove)
-        .query(&["domain"]),
-    read("/v1/snapshots/{s}/objects", Viewer, "object.list", Gives::List(Doc::of::<ObjectLine>()), objects::list)
-        .query(&["domain", "type", "match", "limit", "after"]),
+    change(
+        Method::Delete,
+        "/v1/snapshots/{s}",
+        CloudAdmin,
+        "snapshot.remove",
+        Gives::Nothing,
+        snapshots::remove,
+    )
+    .query(&["domain"]),
+    read(
+        "/v1/snapshots/{s}/objects",
+        Viewer,
+        "object.list",
+        Gives::List(Doc::of::<ObjectLine>()),
+        objects::list,
+    )
+    .query(&["domain", "type", "match", "limit", "after"]),
     read(
         "/v1/snapshots/{s}/objects/{type}/{*id}",
         ProductAdmin,
@@ -221,8 +349,14 @@ pub(crate) const ROUTES: &[Route] = &[
         objects::history,
     )
     .query(PAGE),
-    read("/v1/diff", Viewer, "diff", Gives::List(Doc::of::<DiffLine>()), objects::diff)
-        .query(&["from", "to", "domain", "attributes"]),
+    read(
+        "/v1/diff",
+        Viewer,
+        "diff",
+        Gives::List(Doc::of::<DiffLine>()),
+        objects::diff,
+    )
+    .query(&["from", "to", "domain", "attributes"]),
     change(
         Method::Post,
         "/v1/domains/{d}/restore-plans",
@@ -232,8 +366,14 @@ pub(crate) const ROUTES: &[Route] = &[
         plans::start,
     )
     .takes(Doc::of::<StartPlan>()),
-    read("/v1/restore-plans/{p}", ProductAdmin, "plan.show", Gives::One(Doc::of::<RestorePlan>()), plans::show)
-        .audited(),
+    read(
+        "/v1/restore-plans/{p}",
+        ProductAdmin,
+        "plan.show",
+        Gives::One(Doc::of::<RestorePlan>()),
+        plans::show,
+    )
+    .audited(),
     read(
         "/v1/restore-plans/{p}/actions",
         ProductAdmin,
@@ -243,24 +383,102 @@ pub(crate) const ROUTES: &[Route] = &[
     )
     .query(PAGE)
     .audited(),
-    change(Method::Post, "/v1/restore-plans/{p}/apply", CloudAdmin, "plan.apply", Gives::Accepted, plans::apply)
-        .takes(Doc::of::<ApplyPlan>()),
-    change(Method::Post, "/v1/domains/{d}/exports", CloudAdmin, "export.start", Gives::Accepted, exports::start)
-        .takes(Doc::of::<StartExport>()),
-    read("/v1/exports/{j}", CloudAdmin, "export.fetch", Gives::Raw("application/x-tar"), exports::fetch).audited(),
-    read("/v1/jobs", Viewer, "job.list", Gives::List(Doc::of::<Job>()), jobs::list)
-        .query(&["domain", "kind", "state", "limit", "after"]),
-    read("/v1/jobs/{j}", Viewer, "job.show", Gives::One(Doc::of::<Job>()), jobs::show),
-    change(Method::Post, "/v1/jobs/{j}/cancel", ProductAdmin, "job.cancel", Gives::Accepted, jobs::cancel),
-    read("/v1/jobs/{j}/report", ProductAdmin, "job.report", Gives::One(Doc::of::<JobReport>()), jobs::report)
-        .query(&["format"])
-        .audited(),
-    read("/v1/jobs/{j}/events", Viewer, "job.events", Gives::Events(Doc::of::<JobEvent>()), events::of_job),
-    read("/v1/events", Viewer, "events", Gives::Events(Doc::of::<JobEvent>()), events::all),
-    read("/v1/store", Viewer, "store.status", Gives::One(Doc::of::<StoreStatus>()), store::status),
-    change(Method::Post, "/v1/store/check", ProductAdmin, "store.check", Gives::Accepted, store::check)
-        .takes(Doc::of::<StartCheck>()),
-    change(Method::Post, "/v1/store/reindex", CloudAdmin, "store.reindex", Gives::Accepted, store::reindex),
+    change(
+        Method::Post,
+        "/v1/restore-plans/{p}/apply",
+        CloudAdmin,
+        "plan.apply",
+        Gives::Accepted,
+        plans::apply,
+    )
+    .takes(Doc::of::<ApplyPlan>()),
+    change(
+        Method::Post,
+        "/v1/domains/{d}/exports",
+        CloudAdmin,
+        "export.start",
+        Gives::Accepted,
+        exports::start,
+    )
+    .takes(Doc::of::<StartExport>()),
+    read(
+        "/v1/exports/{j}",
+        CloudAdmin,
+        "export.fetch",
+        Gives::Raw("application/x-tar"),
+        exports::fetch,
+    )
+    .audited(),
+    read(
+        "/v1/jobs",
+        Viewer,
+        "job.list",
+        Gives::List(Doc::of::<Job>()),
+        jobs::list,
+    )
+    .query(&["domain", "kind", "state", "limit", "after"]),
+    read(
+        "/v1/jobs/{j}",
+        Viewer,
+        "job.show",
+        Gives::One(Doc::of::<Job>()),
+        jobs::show,
+    ),
+    change(
+        Method::Post,
+        "/v1/jobs/{j}/cancel",
+        ProductAdmin,
+        "job.cancel",
+        Gives::Accepted,
+        jobs::cancel,
+    ),
+    read(
+        "/v1/jobs/{j}/report",
+        ProductAdmin,
+        "job.report",
+        Gives::One(Doc::of::<JobReport>()),
+        jobs::report,
+    )
+    .query(&["format"])
+    .audited(),
+    read(
+        "/v1/jobs/{j}/events",
+        Viewer,
+        "job.events",
+        Gives::Events(Doc::of::<JobEvent>()),
+        events::of_job,
+    ),
+    read(
+        "/v1/events",
+        Viewer,
+        "events",
+        Gives::Events(Doc::of::<JobEvent>()),
+        events::all,
+    ),
+    read(
+        "/v1/store",
+        Viewer,
+        "store.status",
+        Gives::One(Doc::of::<StoreStatus>()),
+        store::status,
+    ),
+    change(
+        Method::Post,
+        "/v1/store/check",
+        ProductAdmin,
+        "store.check",
+        Gives::Accepted,
+        store::check,
+    )
+    .takes(Doc::of::<StartCheck>()),
+    change(
+        Method::Post,
+        "/v1/store/reindex",
+        CloudAdmin,
+        "store.reindex",
+        Gives::Accepted,
+        store::reindex,
+    ),
 ];
 
 /// The router of the whole table.
@@ -280,10 +498,11 @@ pub(crate) fn router(app: Arc<App>) -> Router {
                 Method::Patch => MethodFilter::PATCH,
                 Method::Delete => MethodFilter::DELETE,
             };
-            let handler = move |State(app): State<Arc<App>>,
-                                ConnectInfo(peer): ConnectInfo<PeerInfo>,
-                                params: RawPathParams,
-                                request: Request| serve(app, route, peer, params, request);
+            let handler =
+                move |State(app): State<Arc<App>>,
+                      ConnectInfo(peer): ConnectInfo<PeerInfo>,
+                      params: RawPathParams,
+                      request: Request| serve(app, route, peer, params, request);
             methods = methods.merge(on(filter, handler));
         }
         router = router.route(path, methods.fallback(no_such_method));
@@ -300,8 +519,19 @@ async fn no_such_path(
     nothing_there(app, peer, problem).await
 }
 
-async fn no_such_method(State(app): State<Arc<App>>, ConnectInfo(peer): ConnectInfo<PeerInfo>) -> Response {
-    nothing_there(app, peer, Problem::new("method_not_allowed", "See /v1/openapi.json for what there is.")).await
+async fn no_such_method(
+    State(app): State<Arc<App>>,
+    ConnectInfo(peer): ConnectInfo<PeerInfo>,
+) -> Response {
+    nothing_there(
+        app,
+        peer,
+        Problem::new(
+            "method_not_allowed",
+            "See /v1/openapi.json for what there is.",
+        ),
+    )
+    .await
 }
 
 /// Callers without a role learn nothing, not even what is not there.
@@ -310,7 +540,10 @@ async fn nothing_there(app: Arc<App>, peer: PeerInfo, problem: Problem) -> Respo
         Some(_) => problem,
         None => refuse(&app, &peer, "unknown", None, forbidden(None, Viewer)),
     });
-    answer.await.map_or_else(|_| Problem::new("internal", "").into_response(), IntoResponse::into_response)
+    answer.await.map_or_else(
+        |_| Problem::new("internal", "").into_response(),
+        IntoResponse::into_response,
+    )
 }
 
 /// Reads the request, carries it out on a thread that may block, and writes the answer.
@@ -321,16 +554,26 @@ async fn serve(
     params: RawPathParams,
     request: Request,
 ) -> Response {
-    let params = params.iter().map(|(key, value)| (key.to_owned(), value.to_owned())).collect();
+    let params = params
+        .iter()
+        .map(|(key, value)| (key.to_owned(), value.to_owned()))
+        .collect();
     let (parts, body) = request.into_parts();
     let Ok(query) = Query::<Vec<(String, String)>>::try_from_uri(&parts.uri) else {
         return Problem::new("bad_request", "The query cannot be read.").into_response();
     };
     let text = |name: header::HeaderName| {
-        parts.headers.get(name).and_then(|value| value.to_str().ok()).map(str::to_owned)
+        parts
+            .headers
+            .get(name)
+            .and_then(|value| value.to_str().ok())
+            .map(str::to_owned)
     };
     let ndjson = text(header::ACCEPT).is_some_and(|accept| accept.contains("application/x-ndjson"));
-    let last_event_id = parts.headers.get("last-event-id").and_then(|value| value.to_str().ok()?.parse().ok());
+    let last_event_id = parts
+        .headers
+        .get("last-event-id")
+        .and_then(|value| value.to_str().ok()?.parse().ok());
     let body = match read_body(body).await {
         Ok(body) => body,
         Err(problem) => return problem.into_response(),
@@ -350,7 +593,8 @@ async fn serve(
         Ok((Ok(Answer::Events(job)), after)) => events::response(for_events, job, after),
         Ok((Ok(answer), _)) => answer.into_http(),
         Ok((Err(problem), _)) => problem.into_response(),
-        Err(_) => Problem::new("internal", "The request failed; the daemon's log says why.").into_response(),
+        Err(_) => Problem::new("internal", "The request failed; the daemon's log says why.")
+            .into_response(),
     }
 }
 
@@ -361,20 +605,41 @@ async fn read_body(body: Body) -> Result<Bytes, Problem> {
 }
 
 /// Checks the role, the query and the body, calls the handler, and notes what is to be noted.
-fn carry_out(app: &Arc<App>, route: &Route, peer: &PeerInfo, call: &mut Call) -> Result<Answer, Problem> {
+fn carry_out(
+    app: &Arc<App>,
+    route: &Route,
+    peer: &PeerInfo,
+    call: &mut Call,
+) -> Result<Answer, Problem> {
     metrics::counter!("orgkeep_requests_total", "action" => route.action).increment(1);
     let role = role_of(app, peer);
     let Some(role) = role.filter(|role| *role >= route.role) else {
-        return Err(refuse(app, peer, route.action, call.target(), forbidden(role, route.role)));
+        return Err(refuse(
+            app,
+            peer,
+            route.action,
+            call.target(),
+            forbidden(role, route.role),
+        ));
     };
     call.role = role;
-    if let Some((unknown, _)) = call.query.iter().find(|(key, _)| !route.query.contains(&key.as_str())) {
-        return Err(Problem::invalid(format!("The query parameter `{unknown}` is not known here.")));
+    if let Some((unknown, _)) = call
+        .query
+        .iter()
+        .find(|(key, _)| !route.query.contains(&key.as_str()))
+    {
+        return Err(Problem::invalid(format!(
+            "The query parameter `{unknown}` is not known here."
+        )));
     }
     let answer = (route.handler)(app, call);
-    let refused = answer.as_ref().is_err_and(|problem| problem.code() == "forbidden");
+    let refused = answer
+        .as_ref()
+        .is_err_and(|problem| problem.code() == "forbidden");
     if route.audited || refused {
-        let outcome = answer.as_ref().map_or_else(|problem| problem.code(), |_| "ok");
+        let outcome = answer
+            .as_ref()
+            .map_or_else(|problem| problem.code(), |_| "ok");
         note(app, peer, route.action, call.target(), outcome)?;
     }
     answer
@@ -382,20 +647,36 @@ fn carry_out(app: &Arc<App>, route: &Route, peer: &PeerInfo, call: &mut Call) ->
 
 fn role_of(app: &App, peer: &PeerInfo) -> Option<Role> {
     let who = peer.peer();
-    app.roles.role_of(&identify(who.uid, who.gid, who.pid), &SystemNames)
+    app.roles
+        .role_of(&identify(who.uid, who.gid, who.pid), &SystemNames)
 }
 
 /// Notes the refusal, then gives it. Where it cannot be noted it is refused all the same.
-fn refuse(app: &App, peer: &PeerInfo, action: &str, target: Option<String>, problem: Problem) -> Problem {
+fn refuse(
+    app: &App,
+    peer: &PeerInfo,
+    action: &str,
+    target: Option<String>,
+    problem: Problem,
+) -> Problem {
     tracing::warn!(uid = peer.peer().uid, action, "A caller was refused");
     metrics::counter!("orgkeep_requests_refused_total").increment(1);
     if let Err(failed) = note(app, peer, action, target, problem.code()) {
-        tracing::error!(code = failed.code(), "A refusal could not be noted in the audit log");
+        tracing::error!(
+            code = failed.code(),
+            "A refusal could not be noted in the audit log"
+        );
     }
     problem
 }
 
-fn note(app: &App, peer: &PeerInfo, action: &str, target: Option<String>, outcome: &str) -> Result<(), Problem> {
+fn note(
+    app: &App,
+    peer: &PeerInfo,
+    action: &str,
+    target: Option<String>,
+    outcome: &str,
+) -> Result<(), Problem> {
     app.audit(&Entry {
         peer: Some(peer.peer()),
         action: action.to_owned(),

@@ -13,6 +13,7 @@ use orgkeep_engine::id::DomainId;
 use orgkeep_engine::schedule::{self, Schedule};
 
 use crate::app::App;
+use crate::recovery;
 use crate::state::domains::DomainRecord;
 
 /// The longest sleep, in seconds: the machine's clock may have been set.
@@ -60,7 +61,8 @@ impl Facts {
         if !self.backup_enabled {
             return None;
         }
-        self.schedule.next_after(self.handled.max(now), &self.timezone, self.jitter_seed)
+        self.schedule
+            .next_after(self.handled.max(now), &self.timezone, self.jitter_seed)
     }
 }
 
@@ -73,12 +75,23 @@ pub(crate) fn decide(facts: &Facts, now: Timestamp, started_at: Timestamp) -> De
     if !facts.backup_enabled {
         return Decision::Wait(None);
     }
-    let Some(due) = facts.schedule.due(facts.handled, now, &facts.timezone, facts.jitter_seed) else {
+    let Some(due) = facts
+        .schedule
+        .due(facts.handled, now, &facts.timezone, facts.jitter_seed)
+    else {
         return Decision::Wait(facts.next(now));
     };
     let late = now.as_second().saturating_sub(due.as_second()) > LATE_MAX_SECONDS;
-    let trigger = if due < started_at || late { Trigger::CatchUp } else { Trigger::Schedule };
-    if facts.keys_enabled { Decision::Run(due, trigger) } else { Decision::Skip(due, trigger) }
+    let trigger = if due < started_at || late {
+        Trigger::CatchUp
+    } else {
+        Trigger::Schedule
+    };
+    if facts.keys_enabled {
+        Decision::Run(due, trigger)
+    } else {
+        Decision::Skip(due, trigger)
+    }
 }
 
 /// The thread's bell.
@@ -97,7 +110,10 @@ struct Bell {
 impl Scheduler {
     /// Something changed: decide again now.
     pub(crate) fn poke(&self) {
-        self.bell.lock().unwrap_or_else(PoisonError::into_inner).rung = true;
+        self.bell
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .rung = true;
         self.rung.notify_all();
     }
 
@@ -126,10 +142,13 @@ impl Scheduler {
 pub(crate) fn run(app: &Arc<App>) {
     loop {
         app.jobs.expire(app);
+        recovery::recover(app);
         let next = tick(app);
         let now = app.clock.now();
         let seconds = next
-            .map_or(SLEEP_MAX_SECONDS, |next| next.as_second().saturating_sub(now.as_second()) + 1)
+            .map_or(SLEEP_MAX_SECONDS, |next| {
+                next.as_second().saturating_sub(now.as_second()) + 1
+            })
             .clamp(1, SLEEP_MAX_SECONDS);
         let duration = Duration::from_secs(seconds.unsigned_abs());
         if !app.scheduler.sleep(duration) {
@@ -147,7 +166,10 @@ fn tick(app: &Arc<App>) -> Option<Timestamp> {
             return None;
         }
     };
-    domains.iter().filter_map(|domain| handle(app, domain)).min()
+    domains
+        .iter()
+        .filter_map(|domain| handle(app, domain))
+        .min()
 }
 
 /// Carries out the decision about one domain; its next run.
@@ -156,9 +178,12 @@ fn handle(app: &Arc<App>, domain: &DomainRecord) -> Option<Timestamp> {
     let now = app.clock.now();
     let (due, outcome) = match decide(&facts, now, app.started_at) {
         Decision::Wait(next) => return next,
-        Decision::Run(due, trigger) => {
-            (due, app.jobs.submit_backup(app, domain, BackupMode::Incremental, trigger).map(|_| ()))
-        }
+        Decision::Run(due, trigger) => (
+            due,
+            app.jobs
+                .submit_backup(app, domain, BackupMode::Incremental, trigger)
+                .map(|_| ()),
+        ),
         Decision::Skip(due, trigger) => (due, app.jobs.record_skipped(app, domain, trigger)),
     };
     if let Err(problem) = outcome {
@@ -197,8 +222,13 @@ mod tests {
     fn a_new_domain_waits_for_its_next_due_time() {
         let now = at("2026-03-01T12:00:00Z");
         let facts = facts("@daily", "2026-03-01T12:00:00Z");
-        let Decision::Wait(Some(next)) = decide(&facts, now, now) else { panic!() };
-        assert!(next >= at("2026-03-02T00:00:00Z") && next <= at("2026-03-02T00:15:00Z"), "{next}");
+        let Decision::Wait(Some(next)) = decide(&facts, now, now) else {
+            panic!()
+        };
+        assert!(
+            next >= at("2026-03-02T00:00:00Z") && next <= at("2026-03-02T00:15:00Z"),
+            "{next}"
+        );
     }
 
     #[test]
@@ -206,17 +236,31 @@ mod tests {
         let started = at("2026-03-01T00:00:00Z");
         let now = at("2026-03-02T00:15:00Z");
         let mut facts = facts("@daily", "2026-03-01T12:00:00Z");
-        let Decision::Run(due, trigger) = decide(&facts, now, started) else { panic!() };
-        assert_eq!(trigger, if due < at("2026-03-02T00:05:00Z") { Trigger::CatchUp } else { Trigger::Schedule });
+        let Decision::Run(due, trigger) = decide(&facts, now, started) else {
+            panic!()
+        };
+        assert_eq!(
+            trigger,
+            if due < at("2026-03-02T00:05:00Z") {
+                Trigger::CatchUp
+            } else {
+                Trigger::Schedule
+            }
+        );
         facts.handled = due;
-        assert!(matches!(decide(&facts, now, started), Decision::Wait(Some(_))));
+        assert!(matches!(
+            decide(&facts, now, started),
+            Decision::Wait(Some(_))
+        ));
     }
 
     #[test]
     fn runs_missed_while_the_daemon_was_down_are_caught_up_once() {
         let now = at("2026-03-09T12:00:00Z");
         let mut facts = facts("@daily", "2026-03-01T12:00:00Z");
-        let Decision::Run(due, trigger) = decide(&facts, now, now) else { panic!() };
+        let Decision::Run(due, trigger) = decide(&facts, now, now) else {
+            panic!()
+        };
         assert_eq!(trigger, Trigger::CatchUp);
         facts.handled = due;
         assert!(matches!(decide(&facts, now, now), Decision::Wait(Some(next)) if next > now));
@@ -236,6 +280,9 @@ mod tests {
         let mut disabled = facts("@daily", "2026-03-01T12:00:00Z");
         disabled.backup_enabled = false;
         assert_eq!(decide(&disabled, now, now), Decision::Wait(None));
-        assert_eq!(decide(&facts("off", "2026-03-01T12:00:00Z"), now, now), Decision::Wait(None));
+        assert_eq!(
+            decide(&facts("off", "2026-03-01T12:00:00Z"), now, now),
+            Decision::Wait(None)
+        );
     }
 }

@@ -36,8 +36,11 @@ const REQUESTS_PATIENCE: Duration = Duration::from_secs(5);
 pub(crate) fn run(config: Config) -> anyhow::Result<()> {
     umask(Mode::from_bits_truncate(0o077));
     let _lock = lock::lock(&config.data_dir)?;
-    let metrics = PrometheusBuilder::new().install_recorder().context("could not start the counters")?;
-    let app = App::start(config, Arc::new(SystemClock), metrics).context("could not open the state")?;
+    let metrics = PrometheusBuilder::new()
+        .install_recorder()
+        .context("could not start the counters")?;
+    let app =
+        App::start(config, Arc::new(SystemClock), metrics).context("could not open the state")?;
     take_up(&app);
     let bound = listen(&app.config)?;
     let listener = bound.listener.try_clone().context("could not listen")?;
@@ -63,18 +66,22 @@ pub(crate) fn run(config: Config) -> anyhow::Result<()> {
     }
     runtime.shutdown_timeout(REQUESTS_PATIENCE);
     if let Err(problem) = settle(&app) {
-        tracing::warn!(code = problem.code(), "Not everything could be written at the end");
+        tracing::warn!(
+            code = problem.code(),
+            "Not everything could be written at the end"
+        );
     }
     served
 }
 
-/// What is left of an earlier run. None of it keeps the daemon from answering.
+/// Takes up what is left of an earlier run. None of it keeps the daemon from answering.
 fn take_up(app: &Arc<App>) {
-    if let Err(problem) = recovery::recover(app) {
-        tracing::error!(code = problem.code(), "The store's registrations could not be read");
-    }
+    recovery::recover(app);
     if let Err(problem) = app.jobs.resume(app) {
-        tracing::error!(code = problem.code(), "Unfinished jobs could not be taken up");
+        tracing::error!(
+            code = problem.code(),
+            "Unfinished jobs could not be taken up"
+        );
     }
 }
 
@@ -86,8 +93,9 @@ fn settle(app: &App) -> Result<(), Problem> {
 
 /// The socket that systemd passes, or our own.
 fn listen(config: &Config) -> anyhow::Result<Bound> {
-    let passed: Option<StdListener> =
-        ListenFd::from_env().take_unix_listener(0).context("could not take the passed socket")?;
+    let passed: Option<StdListener> = ListenFd::from_env()
+        .take_unix_listener(0)
+        .context("could not take the passed socket")?;
     match passed {
         Some(listener) => Ok(Bound::passed(listener)),
         None => Ok(Bound::listen(&config.socket, config.socket_mode)?),

@@ -2,6 +2,7 @@
 
 use orgkeep_api::domain::{Settings, SettingsPatch};
 use orgkeep_engine::catalogue::{self, ObjectType};
+use orgkeep_engine::retention::Retention;
 use orgkeep_engine::schedule::{self, Schedule};
 
 /// What is wrong with a setting.
@@ -26,7 +27,10 @@ pub(crate) fn builtin() -> Settings {
 }
 
 /// `settings` with what `patch` names, checked.
-pub(crate) fn patched(settings: &Settings, patch: &SettingsPatch) -> Result<Settings, SettingsProblem> {
+pub(crate) fn patched(
+    settings: &Settings,
+    patch: &SettingsPatch,
+) -> Result<Settings, SettingsProblem> {
     let text = |new: &Option<String>, old: &str| new.clone().unwrap_or_else(|| old.to_owned());
     let types = match &patch.types {
         None => settings.types.clone(),
@@ -49,16 +53,21 @@ pub(crate) fn patched(settings: &Settings, patch: &SettingsPatch) -> Result<Sett
 pub(crate) fn check(settings: &Settings) -> Result<(), SettingsProblem> {
     let problem = |field, message: String| SettingsProblem { field, message };
     Schedule::parse(&settings.schedule).map_err(|error| problem("schedule", error.to_string()))?;
-    schedule::time_zone(&settings.timezone).map_err(|error| problem("timezone", error.to_string()))?;
-    if !settings.retention.contains('=') {
-        return Err(problem("retention", "write it so".to_owned()));
-    }
+    schedule::time_zone(&settings.timezone)
+        .map_err(|error| problem("timezone", error.to_string()))?;
+    settings
+        .retention
+        .parse::<Retention>()
+        .map_err(|error| problem("retention", error.to_string()))?;
     if !(1..=100).contains(&settings.rate_limit_share) {
         let message = "the share must be a whole number from 1 to 100 (percent)";
         return Err(problem("rate_limit_share", message.to_owned()));
     }
     if duration_seconds(&settings.full_every).is_none() {
-        let message = format!("`{}` is no duration: write it like 30m, 12h or 7d", settings.full_every);
+        let message = format!(
+            "`{}` is no duration: write it like 30m, 12h or 7d",
+            settings.full_every
+        );
         return Err(problem("full_every", message));
     }
     if let Some(types) = &settings.types {
@@ -77,7 +86,10 @@ pub(crate) fn wanted_types(settings: &Settings) -> Vec<ObjectType> {
 
 /// Types by their names, each once, in the catalogue's order.
 pub(crate) fn object_types(names: &[String]) -> Result<Vec<ObjectType>, catalogue::UnknownType> {
-    let mut types = names.iter().map(|name| name.parse()).collect::<Result<Vec<ObjectType>, _>>()?;
+    let mut types = names
+        .iter()
+        .map(|name| name.parse())
+        .collect::<Result<Vec<ObjectType>, _>>()?;
     types.sort_unstable();
     types.dedup();
     Ok(types)
@@ -92,7 +104,10 @@ fn duration_seconds(text: &str) -> Option<u64> {
         _ => return None,
     };
     let digits = text.get(..text.len() - 1)?;
-    let number: u32 = digits.parse().ok().filter(|_| digits.bytes().all(|b| b.is_ascii_digit()))?;
+    let number: u32 = digits
+        .parse()
+        .ok()
+        .filter(|_| digits.bytes().all(|b| b.is_ascii_digit()))?;
     (number > 0).then(|| u64::from(number) * unit)
 }
 
@@ -109,15 +124,30 @@ mod tests {
 
     #[test]
     fn what_is_absent_from_a_patch_stays() {
-        let patch = SettingsPatch { schedule: Some("every 15m".to_owned()), ..SettingsPatch::default() };
+        let patch = SettingsPatch {
+            schedule: Some("every 15m".to_owned()),
+            ..SettingsPatch::default()
+        };
         let changed = patched(&builtin(), &patch).unwrap();
-        assert_eq!(changed, Settings { schedule: "every 15m".to_owned(), ..builtin() });
+        assert_eq!(
+            changed,
+            Settings {
+                schedule: "every 15m".to_owned(),
+                ..builtin()
+            }
+        );
     }
 
     #[test]
     fn an_empty_list_of_types_is_all_types_again() {
-        let some = Settings { types: Some(vec!["user".to_owned()]), ..builtin() };
-        let patch = SettingsPatch { types: Some(Vec::new()), ..SettingsPatch::default() };
+        let some = Settings {
+            types: Some(vec!["user".to_owned()]),
+            ..builtin()
+        };
+        let patch = SettingsPatch {
+            types: Some(Vec::new()),
+            ..SettingsPatch::default()
+        };
         assert_eq!(patched(&some, &patch).unwrap().types, None);
     }
 
@@ -126,13 +156,55 @@ mod tests {
         let text = |text: &str| Some(text.to_owned());
         let none = SettingsPatch::default();
         let cases = [
-            ("schedule", SettingsPatch { schedule: text("now and then"), ..none.clone() }),
-            ("timezone", SettingsPatch { timezone: text("Mars/Olympus"), ..none.clone() }),
-            ("retention", SettingsPatch { retention: text("forever"), ..none.clone() }),
-            ("rate_limit_share", SettingsPatch { rate_limit_share: Some(101), ..none.clone() }),
-            ("full_every", SettingsPatch { full_every: text("7"), ..none.clone() }),
-            ("full_every", SettingsPatch { full_every: text("0d"), ..none.clone() }),
-            ("types", SettingsPatch { types: Some(vec!["robot".to_owned()]), ..none.clone() }),
+            (
+                "schedule",
+                SettingsPatch {
+                    schedule: text("now and then"),
+                    ..none.clone()
+                },
+            ),
+            (
+                "timezone",
+                SettingsPatch {
+                    timezone: text("Mars/Olympus"),
+                    ..none.clone()
+                },
+            ),
+            (
+                "retention",
+                SettingsPatch {
+                    retention: text("forever"),
+                    ..none.clone()
+                },
+            ),
+            (
+                "rate_limit_share",
+                SettingsPatch {
+                    rate_limit_share: Some(101),
+                    ..none.clone()
+                },
+            ),
+            (
+                "full_every",
+                SettingsPatch {
+                    full_every: text("7"),
+                    ..none.clone()
+                },
+            ),
+            (
+                "full_every",
+                SettingsPatch {
+                    full_every: text("0d"),
+                    ..none.clone()
+                },
+            ),
+            (
+                "types",
+                SettingsPatch {
+                    types: Some(vec!["robot".to_owned()]),
+                    ..none.clone()
+                },
+            ),
         ];
         for (field, patch) in cases {
             assert_eq!(patched(&builtin(), &patch).unwrap_err().field, field);

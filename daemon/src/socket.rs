@@ -34,7 +34,10 @@ pub(crate) struct Bound {
 impl Bound {
     /// The socket that systemd passed.
     pub(crate) fn passed(listener: StdListener) -> Self {
-        Self { listener, file: None }
+        Self {
+            listener,
+            file: None,
+        }
     }
 
     /// Listens on `path`. A socket file that nobody listens on is replaced.
@@ -45,8 +48,14 @@ impl Bound {
     ///
     /// When another daemon listens there, or the file cannot be made.
     pub(crate) fn listen(path: &Path, mode: u32) -> Result<Self, SocketError> {
-        let failed = |source| SocketError::Io { path: path.to_owned(), source };
-        if let Some(directory) = path.parent().filter(|directory| !directory.as_os_str().is_empty()) {
+        let failed = |source| SocketError::Io {
+            path: path.to_owned(),
+            source,
+        };
+        if let Some(directory) = path
+            .parent()
+            .filter(|directory| !directory.as_os_str().is_empty())
+        {
             make_directory(directory).map_err(failed)?;
         }
         refuse_live(path)?;
@@ -62,13 +71,18 @@ impl Bound {
             Ok(std::fs::symlink_metadata(path)?.ino())
         };
         let inode = place().map_err(failed)?;
-        Ok(Self { listener, file: Some((path.to_owned(), inode)) })
+        Ok(Self {
+            listener,
+            file: Some((path.to_owned(), inode)),
+        })
     }
 }
 
 impl Drop for Bound {
     fn drop(&mut self) {
-        let Some((path, inode)) = &self.file else { return };
+        let Some((path, inode)) = &self.file else {
+            return;
+        };
         let ours = std::fs::symlink_metadata(path).is_ok_and(|metadata| metadata.ino() == *inode);
         if ours && let Err(error) = std::fs::remove_file(path) {
             tracing::warn!(%error, "The socket file could not be removed");
@@ -81,7 +95,10 @@ fn make_directory(directory: &Path) -> io::Result<()> {
     if directory.is_dir() {
         return Ok(());
     }
-    std::fs::DirBuilder::new().recursive(true).mode(0o755).create(directory)?;
+    std::fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o755)
+        .create(directory)?;
     std::fs::set_permissions(directory, std::fs::Permissions::from_mode(0o755))
 }
 
@@ -95,19 +112,32 @@ fn passing_name(path: &Path) -> PathBuf {
 fn refuse_live(path: &Path) -> Result<(), SocketError> {
     match std::fs::symlink_metadata(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
-        Err(source) => return Err(SocketError::Io { path: path.to_owned(), source }),
+        Err(source) => {
+            return Err(SocketError::Io {
+                path: path.to_owned(),
+                source,
+            });
+        }
         Ok(metadata) if !metadata.file_type().is_socket() => {
-            return Err(SocketError::NotASocket { path: path.to_owned() });
+            return Err(SocketError::NotASocket {
+                path: path.to_owned(),
+            });
         }
         Ok(_) => {}
     }
     match StdStream::connect(path) {
         Ok(stream) => {
             let pid = getsockopt(&stream, sockopt::PeerCredentials).map_or(0, |peer| peer.pid());
-            Err(SocketError::Live { path: path.to_owned(), pid })
+            Err(SocketError::Live {
+                path: path.to_owned(),
+                pid,
+            })
         }
         Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => Ok(()),
-        Err(source) => Err(SocketError::Io { path: path.to_owned(), source }),
+        Err(source) => Err(SocketError::Io {
+            path: path.to_owned(),
+            source,
+        }),
     }
 }
 
@@ -126,8 +156,16 @@ impl Connected<IncomingStream<'_, UnixListener>> for PeerInfo {
     fn connect_info(stream: IncomingStream<'_, UnixListener>) -> Self {
         let peer = stream.io().peer_cred().map_or(
             // Nobody: a peer that the kernel does not name has no role.
-            Peer { uid: u32::MAX, gid: u32::MAX, pid: None },
-            |cred| Peer { uid: cred.uid(), gid: cred.gid(), pid: cred.pid() },
+            Peer {
+                uid: u32::MAX,
+                gid: u32::MAX,
+                pid: None,
+            },
+            |cred| Peer {
+                uid: cred.uid(),
+                gid: cred.gid(),
+                pid: cred.pid(),
+            },
         );
         Self(peer)
     }
@@ -153,7 +191,10 @@ mod tests {
         let again = Bound::listen(&stale, 0o600).unwrap();
         StdStream::connect(&stale).unwrap();
         drop((again, bound));
-        assert!(!stale.exists() && !path.exists(), "the files go with their sockets");
+        assert!(
+            !stale.exists() && !path.exists(),
+            "the files go with their sockets"
+        );
     }
 
     #[test]
@@ -161,7 +202,10 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("file");
         std::fs::write(&path, b"mine").unwrap();
-        assert!(matches!(Bound::listen(&path, 0o600), Err(SocketError::NotASocket { .. })));
+        assert!(matches!(
+            Bound::listen(&path, 0o600),
+            Err(SocketError::NotASocket { .. })
+        ));
         assert_eq!(std::fs::read(&path).unwrap(), b"mine");
     }
 }

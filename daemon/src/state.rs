@@ -32,9 +32,15 @@ pub(crate) enum StateError {
     #[error("{} was written by a newer version of the program", path.display())]
     Newer { path: PathBuf },
     #[error("could not prepare {}", path.display())]
-    Migrate { path: PathBuf, source: Box<refinery::Error> },
+    Migrate {
+        path: PathBuf,
+        source: Box<refinery::Error>,
+    },
     #[error("could not open {}", path.display())]
-    Open { path: PathBuf, source: rusqlite::Error },
+    Open {
+        path: PathBuf,
+        source: rusqlite::Error,
+    },
     #[error("the state database failed")]
     Sql(#[from] rusqlite::Error),
     #[error("a row of the state database cannot be read: {0}")]
@@ -73,9 +79,14 @@ impl State {
     /// When it cannot be opened, or was written by a newer program (it is left untouched then).
     pub(crate) fn open(path: &Path) -> Result<Self, StateError> {
         if rusqlite::version_number() < SQLITE_VERSION_MIN {
-            return Err(StateError::Sqlite { found: rusqlite::version() });
+            return Err(StateError::Sqlite {
+                found: rusqlite::version(),
+            });
         }
-        let open_error = |source| StateError::Open { path: path.to_owned(), source };
+        let open_error = |source| StateError::Open {
+            path: path.to_owned(),
+            source,
+        };
         let mut connection = Connection::open(path).map_err(open_error)?;
         connection
             .busy_timeout(std::time::Duration::from_millis(BUSY_MS))
@@ -87,15 +98,22 @@ impl State {
                  PRAGMA foreign_keys=ON;",
             )
             .map_err(open_error)?;
-        embedded::migrations::runner().run(&mut connection).map_err(|source| {
-            StateError::Migrate { path: path.to_owned(), source: Box::new(source) }
-        })?;
-        Ok(Self { connection: Mutex::new(connection) })
+        embedded::migrations::runner()
+            .run(&mut connection)
+            .map_err(|source| StateError::Migrate {
+                path: path.to_owned(),
+                source: Box::new(source),
+            })?;
+        Ok(Self {
+            connection: Mutex::new(connection),
+        })
     }
 
     /// The connection. A panic elsewhere leaves no half-done transaction: those roll back when dropped.
     fn db(&self) -> MutexGuard<'_, Connection> {
-        self.connection.lock().unwrap_or_else(PoisonError::into_inner)
+        self.connection
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 
     /// A single fact, if it was ever set.
@@ -118,7 +136,9 @@ impl State {
     /// Counts this start, from 1: later starts have larger numbers.
     pub(crate) fn count_start(&self) -> Result<u64, StateError> {
         let before = self.fact("starts")?.unwrap_or_default();
-        let before = std::str::from_utf8(&before).ok().and_then(|text| text.parse().ok());
+        let before = std::str::from_utf8(&before)
+            .ok()
+            .and_then(|text| text.parse().ok());
         let now = before.unwrap_or(0u64) + 1;
         self.set_fact("starts", now.to_string().as_bytes())?;
         Ok(now)
@@ -126,7 +146,8 @@ impl State {
 
     /// Moves the write-ahead log into the database and cuts it to nothing.
     pub(crate) fn checkpoint(&self) -> Result<(), StateError> {
-        self.db().query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))?;
+        self.db()
+            .query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))?;
         Ok(())
     }
 }
@@ -144,13 +165,25 @@ fn refuse_newer(connection: &Connection, path: &Path) -> Result<(), StateError> 
             [],
             |row| row.get(0),
         )
-        .map_err(|source| StateError::Open { path: path.to_owned(), source })?;
+        .map_err(|source| StateError::Open {
+            path: path.to_owned(),
+            source,
+        })?;
     if !has_history {
         return Ok(());
     }
-    let applied: Option<i64> = connection
-        .query_row("SELECT max(version) FROM refinery_schema_history", [], |row| row.get(0))?;
-    if applied > known { Err(StateError::Newer { path: path.to_owned() }) } else { Ok(()) }
+    let applied: Option<i64> = connection.query_row(
+        "SELECT max(version) FROM refinery_schema_history",
+        [],
+        |row| row.get(0),
+    )?;
+    if applied > known {
+        Err(StateError::Newer {
+            path: path.to_owned(),
+        })
+    } else {
+        Ok(())
+    }
 }
 
 /// A moment as it stands in the database.

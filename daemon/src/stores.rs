@@ -59,7 +59,8 @@ impl Stores {
             return Ok(Arc::clone(store));
         }
         let blobs = Local::open(&self.blobs).map_err(|error| store_problem(&error.into()))?;
-        let store = Store::open(Arc::new(blobs), &self.index).map_err(|error| store_problem(&error))?;
+        let store =
+            Store::open(Arc::new(blobs), &self.index).map_err(|error| store_problem(&error))?;
         let store = Arc::new(store);
         opened.store = Some(Arc::clone(&store));
         Ok(store)
@@ -67,7 +68,11 @@ impl Stores {
 
     /// The store, if there is one already.
     pub(crate) fn existing(&self) -> Result<Option<Arc<Store>>, Problem> {
-        if self.blobs.is_dir() { self.store().map(Some) } else { Ok(None) }
+        if self.blobs.is_dir() {
+            self.store().map(Some)
+        } else {
+            Ok(None)
+        }
     }
 
     /// A domain's part of the store. Its keys are unwrapped at the first use; later uses still ask whether the
@@ -106,7 +111,9 @@ pub(crate) fn store_problem(error: &StoreError) -> Problem {
     tracing::warn!(error = %chain(error), "The store failed");
     let code = match error {
         StoreError::NoSpace => "no_space",
-        StoreError::Pack { .. } | StoreError::Record { .. } | StoreError::Mismatch { .. } => "damaged",
+        StoreError::Pack { .. } | StoreError::Record { .. } | StoreError::Mismatch { .. } => {
+            "damaged"
+        }
         StoreError::UnknownSnapshot { .. } => "not_found",
         StoreError::DifferentDomains => "invalid_value",
         StoreError::NoDomainKeys { .. } => "key_management_not_enabled",

@@ -47,3 +47,5 @@ pub mod record;
 pub mod restore;
 pub mod schedule;
 pub mod store;
+pub mod check;
+pub mod retention;

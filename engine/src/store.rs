@@ -34,6 +34,7 @@ use crate::object::Coverage;
 use crate::pack::PackError;
 use crate::record::RecordError;
 
+mod audit;
 mod domain;
 mod names;
 mod reader;
@@ -41,8 +42,12 @@ mod reindex;
 mod types;
 mod writer;
 
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "tests")]
+mod tests;
+
 pub use domain::DomainStore;
-pub use reader::SnapshotReader;
+pub use reader::{SeeId, SeeStored, SnapshotReader};
 pub use reindex::{ReindexReport, StoreProblem};
 pub use types::{
     Change, ChangeKind, Comparison, DomainStats, Loss, SnapshotInfo, StoreStats, Stored, VersionInfo,

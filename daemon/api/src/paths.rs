@@ -33,7 +33,11 @@ pub fn default_socket(env: &dyn Fn(&str) -> Option<String>, is_root: bool) -> Pa
 pub fn client_sockets(env: &dyn Fn(&str) -> Option<String>, is_root: bool) -> Vec<PathBuf> {
     let own = default_socket(env, is_root);
     let system = PathBuf::from(SYSTEM_SOCKET);
-    if own == system { vec![own] } else { vec![own, system] }
+    if own == system {
+        vec![own]
+    } else {
+        vec![own, system]
+    }
 }
 
 /// The data directory by default: `$STATE_DIRECTORY`; for root [`SYSTEM_DATA_DIR`]; for others in the XDG state directory.
@@ -80,8 +84,14 @@ mod tests {
 
     #[test]
     fn systemd_directories_come_first() {
-        let env = env(&[("RUNTIME_DIRECTORY", "/run/a:/run/b"), ("STATE_DIRECTORY", "/var/lib/a")]);
-        assert_eq!(default_socket(&env, false), PathBuf::from("/run/a/orgkeep.sock"));
+        let env = env(&[
+            ("RUNTIME_DIRECTORY", "/run/a:/run/b"),
+            ("STATE_DIRECTORY", "/var/lib/a"),
+        ]);
+        assert_eq!(
+            default_socket(&env, false),
+            PathBuf::from("/run/a/orgkeep.sock")
+        );
         assert_eq!(default_data_dir(&env, true), PathBuf::from("/var/lib/a"));
     }
 
@@ -90,11 +100,20 @@ mod tests {
         let env = env(&[("XDG_RUNTIME_DIR", "/run/user/7"), ("HOME", "/home/u")]);
         assert_eq!(default_socket(&env, true), PathBuf::from(SYSTEM_SOCKET));
         assert_eq!(default_data_dir(&env, true), PathBuf::from(SYSTEM_DATA_DIR));
-        assert_eq!(default_socket(&env, false), PathBuf::from("/run/user/7/orgkeep/orgkeep.sock"));
-        assert_eq!(default_data_dir(&env, false), PathBuf::from("/home/u/.local/state/orgkeep"));
+        assert_eq!(
+            default_socket(&env, false),
+            PathBuf::from("/run/user/7/orgkeep/orgkeep.sock")
+        );
+        assert_eq!(
+            default_data_dir(&env, false),
+            PathBuf::from("/home/u/.local/state/orgkeep")
+        );
         assert_eq!(
             client_sockets(&env, false),
-            [PathBuf::from("/run/user/7/orgkeep/orgkeep.sock"), PathBuf::from(SYSTEM_SOCKET)]
+            [
+                PathBuf::from("/run/user/7/orgkeep/orgkeep.sock"),
+                PathBuf::from(SYSTEM_SOCKET)
+            ]
         );
     }
 }

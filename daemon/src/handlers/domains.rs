@@ -25,8 +25,14 @@ pub(crate) fn list(app: &Arc<App>, call: &Call) -> Result<Answer, Problem> {
     let ok = app.provider_ok();
     let domains = app.state()?.domains()?;
     let mut rest = domains.iter().filter(|domain| domain.name.as_str() > after);
-    let cards = rest.by_ref().take(limit).map(|domain| cards::card(app, domain, ok)).collect::<Result<Vec<_>, _>>()?;
-    let next = rest.next().and_then(|_| cards.last().map(|card| card.name.clone()));
+    let cards = rest
+        .by_ref()
+        .take(limit)
+        .map(|domain| cards::card(app, domain, ok))
+        .collect::<Result<Vec<_>, _>>()?;
+    let next = rest
+        .next()
+        .and_then(|_| cards.last().map(|card| card.name.clone()));
     Answer::page(cards, next)
 }
 
@@ -41,13 +47,17 @@ fn card(app: &App, domain: &DomainRecord) -> Result<Answer, Problem> {
 /// Authorizes first: what Okta refuses leaves nothing behind.
 pub(crate) fn add(app: &Arc<App>, call: &Call) -> Result<Answer, Problem> {
     let asked: AddDomain = call.json()?;
-    let okta_domain: OktaDomain = asked.okta_domain.parse().map_err(|error| okta_problem(&error))?;
+    let okta_domain: OktaDomain = asked
+        .okta_domain
+        .parse()
+        .map_err(|error| okta_problem(&error))?;
     let name = asked.name.as_deref().unwrap_or(okta_domain.first_label());
     let name: DomainName = name
         .parse()
         .map_err(|error| Problem::invalid(format!("name: {error}. Choose one with `--name`.")))?;
     call.set_target(name.to_string());
-    let settings = settings::patched(&app.config.defaults, &asked.settings).map_err(setting_problem)?;
+    let settings =
+        settings::patched(&app.config.defaults, &asked.settings).map_err(setting_problem)?;
     refuse_taken_name(app, &name)?;
 
     let credentials = org::credentials(asked.credentials);
@@ -57,13 +67,18 @@ pub(crate) fn add(app: &Arc<App>, call: &Call) -> Result<Answer, Problem> {
     let registering = app.registering();
     refuse_taken_name(app, &name)?;
     if let Some(other) = app.state()?.domain_by_org(&authorization.org_id)? {
-        let detail = format!("This org is registered as `{}`. Use `domains reauthorize` for new credentials.", other.name);
+        let detail = format!(
+            "This org is registered as `{}`. Use `domains reauthorize` for new credentials.",
+            other.name
+        );
         return Err(Problem::new("org_registered", detail));
     }
     let earlier = app.state()?.forgotten_by_org(&authorization.org_id)?;
     let id = match &earlier {
         Some(earlier) => earlier.id,
-        None => DomainId::random().map_err(|error| Problem::internal("No id could be made", &error))?,
+        None => {
+            DomainId::random().map_err(|error| Problem::internal("No id could be made", &error))?
+        }
     };
     let now = app.clock.now();
     let mut record = DomainRecord {
@@ -93,7 +108,10 @@ pub(crate) fn add(app: &Arc<App>, call: &Call) -> Result<Answer, Problem> {
     }
     app.scheduler.poke();
     tracing::info!(domain = %record.name, "A domain was registered");
-    Answer::json(StatusCode::CREATED, &cards::card(app, &record, app.provider_ok())?)
+    Answer::json(
+        StatusCode::CREATED,
+        &cards::card(app, &record, app.provider_ok())?,
+    )
 }
 
 fn refuse_taken_name(app: &App, name: &DomainName) -> Result<(), Problem> {
@@ -110,10 +128,15 @@ fn take_answer(record: &mut DomainRecord, authorization: &Authorization) {
         granted: authorization.granted.clone(),
         missing: authorization.missing.clone(),
     };
-    record.restore_scopes_missing.clone_from(&authorization.restore_missing);
+    record
+        .restore_scopes_missing
+        .clone_from(&authorization.restore_missing);
     record.app_status_detail = missing_detail(&authorization.missing);
-    record.app_status =
-        if authorization.missing.is_empty() { AppStatus::Connected } else { AppStatus::MissingScopes };
+    record.app_status = if authorization.missing.is_empty() {
+        AppStatus::Connected
+    } else {
+        AppStatus::MissingScopes
+    };
 }
 
 fn setting_problem(problem: SettingsProblem) -> Problem {
@@ -138,7 +161,10 @@ fn changed(
 pub(crate) fn reauthorize(app: &Arc<App>, call: &Call) -> Result<Answer, Problem> {
     let domain = domain(app, call.param("d"))?;
     let asked: Reauthorize = call.json()?;
-    let okta_domain: OktaDomain = domain.okta_domain.parse().map_err(|error| okta_problem(&error))?;
+    let okta_domain: OktaDomain = domain
+        .okta_domain
+        .parse()
+        .map_err(|error| okta_problem(&error))?;
     let credentials = org::credentials(asked.credentials);
     let types = settings::wanted_types(&domain.settings);
     let authorization = org::authorize(app, okta_domain, credentials.clone(), &types)?;
@@ -177,7 +203,9 @@ pub(crate) fn change_settings(app: &Arc<App>, call: &Call) -> Result<Answer, Pro
     let settings = settings::patched(&domain.settings, &patch).map_err(setting_problem)?;
     let now = app.clock.now();
     let record = changed(app, &domain, &mut |record| {
-        let timing = |settings: &orgkeep_api::domain::Settings| (settings.schedule.clone(), settings.timezone.clone());
+        let timing = |settings: &orgkeep_api::domain::Settings| {
+            (settings.schedule.clone(), settings.timezone.clone())
+        };
         if timing(&record.settings) != timing(&settings) {
             record.schedule_from = now;
         }
@@ -190,7 +218,9 @@ pub(crate) fn set_key_management(app: &Arc<App>, call: &Call) -> Result<Answer, 
     let domain = domain(app, call.param("d"))?;
     let asked: Enabled = call.json()?;
     if !asked.enabled {
-        return Err(Problem::invalid("Key management cannot be switched off: nothing is stored unencrypted."));
+        return Err(Problem::invalid(
+            "Key management cannot be switched off: nothing is stored unencrypted.",
+        ));
     }
     card(app, &enable_keys(app, &domain)?)
 }
@@ -199,7 +229,9 @@ pub(crate) fn set_key_management(app: &Arc<App>, call: &Call) -> Result<Answer, 
 fn enable_keys(app: &App, domain: &DomainRecord) -> Result<DomainRecord, Problem> {
     let provider = app.keyring.provider_to_wrap(app)?;
     app.keyring.state_key(app)?;
-    app.stores.store()?.create_domain_keys(domain.id, &*provider)?;
+    app.stores
+        .store()?
+        .create_domain_keys(domain.id, &*provider)?;
     if domain.keys_enabled {
         return Ok(domain.clone());
     }
@@ -212,14 +244,20 @@ pub(crate) fn backup_now(app: &Arc<App>, call: &Call) -> Result<Answer, Problem>
     if !domain.keys_enabled {
         return Err(keys_needed(&domain));
     }
-    Answer::accepted(&app.jobs.submit_backup(app, &domain, asked.mode, Trigger::Manual)?)
+    Answer::accepted(
+        &app.jobs
+            .submit_backup(app, &domain, asked.mode, Trigger::Manual)?,
+    )
 }
 
 /// The refusal while key management is not enabled.
 pub(crate) fn keys_needed(domain: &DomainRecord) -> Problem {
     Problem::new(
         "key_management_not_enabled",
-        format!("Run `orgkeepctl keys enable {}` first: nothing is stored unencrypted.", domain.name),
+        format!(
+            "Run `orgkeepctl keys enable {}` first: nothing is stored unencrypted.",
+            domain.name
+        ),
     )
 }
 
@@ -231,12 +269,20 @@ pub(crate) fn remove(app: &Arc<App>, call: &Call) -> Result<Answer, Problem> {
     let record = match state.domain(name)? {
         Some(record) => record,
         None => {
-            let forgotten = state.forgotten()?.into_iter().find(|record| record.name.as_str() == name);
-            forgotten.filter(|_| erase).ok_or_else(|| Problem::not_found(format_args!("domain `{name}`")))?
+            let forgotten = state
+                .forgotten()?
+                .into_iter()
+                .find(|record| record.name.as_str() == name);
+            forgotten
+                .filter(|_| erase)
+                .ok_or_else(|| Problem::not_found(format_args!("domain `{name}`")))?
         }
     };
     if app.jobs.is_busy(record.id) {
-        return Err(Problem::new("busy", "A job of this domain waits or runs. Cancel it first, or wait for its end."));
+        return Err(Problem::new(
+            "busy",
+            "A job of this domain waits or runs. Cancel it first, or wait for its end.",
+        ));
     }
     if erase {
         if let Some(store) = app.stores.existing()? {
@@ -246,7 +292,11 @@ pub(crate) fn remove(app: &Arc<App>, call: &Call) -> Result<Answer, Problem> {
         app.stores.forget(record.id);
         state.remove_domain(record.id, None)?;
     } else {
-        let kept = DomainRecord { credentials: String::new(), removed: true, ..record.clone() };
+        let kept = DomainRecord {
+            credentials: String::new(),
+            removed: true,
+            ..record.clone()
+        };
         recovery::register(app, &kept)?;
         state.remove_domain(record.id, Some(&kept))?;
         app.stores.forget(record.id);

@@ -48,7 +48,9 @@ pub(crate) fn response(app: Arc<App>, job: Option<String>, after: Option<u64>) -
         app,
     };
     let keep_alive = KeepAlive::new().interval(KEEP_ALIVE).text("");
-    Sse::new(events(state)).keep_alive(keep_alive).into_response()
+    Sse::new(events(state))
+        .keep_alive(keep_alive)
+        .into_response()
 }
 
 struct Streaming {
@@ -117,7 +119,14 @@ impl Streaming {
         let jobs = self.jobs().await;
         let at = clock::to_text(self.app.clock.now());
         self.after = seq;
-        let event = |job| Arc::new(JobEvent { seq, at: at.clone(), job, warning: None });
+        let event = |job| {
+            Arc::new(JobEvent {
+                seq,
+                at: at.clone(),
+                job,
+                warning: None,
+            })
+        };
         self.waiting.extend(jobs.into_iter().map(event));
     }
 
@@ -140,8 +149,14 @@ impl Streaming {
                 Ok(vec![app.jobs.get(&app, id)?])
             }
             None => {
-                let newest = app.state()?.jobs(&JobFilter::default(), None, CATCH_UP_JOBS_MAX)?;
-                Ok(newest.iter().rev().map(|record| app.jobs.document(&app, record)).collect())
+                let newest = app
+                    .state()?
+                    .jobs(&JobFilter::default(), None, CATCH_UP_JOBS_MAX)?;
+                Ok(newest
+                    .iter()
+                    .rev()
+                    .map(|record| app.jobs.document(&app, record))
+                    .collect())
             }
         };
         let jobs: Result<Result<_, Problem>, _> = tokio::task::spawn_blocking(read).await;

@@ -20,7 +20,8 @@ const PIECES_MAX: usize = 16;
 pub(crate) fn start(app: &Arc<App>, call: &Call) -> Result<Answer, Problem> {
     let domain = domain(app, call.param("d"))?;
     let mut asked: StartExport = call.json()?;
-    settings::object_types(&asked.types).map_err(|error| Problem::invalid(format!("types: {error}.")))?;
+    settings::object_types(&asked.types)
+        .map_err(|error| Problem::invalid(format!("types: {error}.")))?;
     let info = snapshot(app, &asked.snapshot, Some(&domain))?;
     asked.snapshot = info.id.to_string();
     app.stores.domain(app, domain.id)?;

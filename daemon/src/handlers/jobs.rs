@@ -15,16 +15,28 @@ use crate::state::jobs::JobFilter;
 
 pub(crate) fn list(app: &Arc<App>, call: &Call) -> Result<Answer, Problem> {
     let filter = JobFilter {
-        domain_id: call.query("domain").map(|name| domain(app, name)).transpose()?.map(|domain| domain.id),
+        domain_id: call
+            .query("domain")
+            .map(|name| domain(app, name))
+            .transpose()?
+            .map(|domain| domain.id),
         kind: call.query_as("kind")?,
         state: call.query_as("state")?,
     };
     let limit = call.limit()?;
-    let mut records = app.state()?.jobs(&filter, call.query_as("after")?, limit + 1)?;
+    let mut records = app
+        .state()?
+        .jobs(&filter, call.query_as("after")?, limit + 1)?;
     let more = records.len() > limit;
     records.truncate(limit);
-    let next = records.last().filter(|_| more).map(|record| record.n.to_string());
-    let jobs = records.iter().map(|record| app.jobs.document(app, record)).collect();
+    let next = records
+        .last()
+        .filter(|_| more)
+        .map(|record| record.n.to_string());
+    let jobs = records
+        .iter()
+        .map(|record| app.jobs.document(app, record))
+        .collect();
     Answer::page::<Job>(jobs, next)
 }
 
@@ -40,9 +52,14 @@ pub(crate) fn report(app: &Arc<App>, call: &Call) -> Result<Answer, Problem> {
     let id = id(call)?;
     let format = call.query("format").unwrap_or("json");
     if !matches!(format, "json" | "text") {
-        return Err(Problem::invalid(format!("format: `{format}` is neither `json` nor `text`.")));
+        return Err(Problem::invalid(format!(
+            "format: `{format}` is neither `json` nor `text`."
+        )));
     }
-    let record = app.state()?.job(id)?.ok_or_else(|| Problem::not_found(format_args!("job {id}")))?;
+    let record = app
+        .state()?
+        .job(id)?
+        .ok_or_else(|| Problem::not_found(format_args!("job {id}")))?;
     let report = JobReport {
         job: app.jobs.document(app, &record),
         warnings: app.jobs.warnings(app, &record),
@@ -70,20 +87,38 @@ fn as_text(report: &JobReport) -> String {
     line("Domain", job.domain.as_deref());
     line("Started", job.started_at.as_deref());
     line("Finished", job.finished_at.as_deref());
-    line("Error", job.error.as_ref().map(|error| error.detail.as_str()));
+    line(
+        "Error",
+        job.error.as_ref().map(|error| error.detail.as_str()),
+    );
     line("Result", job.result.as_ref().map(|result| result.get()));
     let progress = &job.progress;
     line("Requests", Some(&progress.requests.to_string()));
-    line("Waited for rate limits", Some(&format!("{} s", progress.rate_limited_s)));
+    line(
+        "Waited for rate limits",
+        Some(&format!("{} s", progress.rate_limited_s)),
+    );
     line("Bytes written", Some(&progress.bytes_new.to_string()));
     for warning in &report.warnings {
         line("Warning", Some(warning));
     }
     for item in &report.items {
         let name = item.name.as_deref().unwrap_or("-");
-        let written = write!(text, "{:>6} {:<9} {:<9} {}/{} {name}", item.seq, item.outcome, item.action, item.object_type, item.id);
-        let new = item.new_id.as_ref().map(|new| format!(" now {new}")).unwrap_or_default();
-        let why = item.detail.as_ref().map(|why| format!(": {why}")).unwrap_or_default();
+        let written = write!(
+            text,
+            "{:>6} {:<9} {:<9} {}/{} {name}",
+            item.seq, item.outcome, item.action, item.object_type, item.id
+        );
+        let new = item
+            .new_id
+            .as_ref()
+            .map(|new| format!(" now {new}"))
+            .unwrap_or_default();
+        let why = item
+            .detail
+            .as_ref()
+            .map(|why| format!(": {why}"))
+            .unwrap_or_default();
         if written.is_ok() {
             text.push_str(&format!("{new}{why}\n"));
         }
@@ -121,9 +156,19 @@ mod tests {
             outcome: "done".to_owned(),
             detail: None,
         };
-        let text = as_text(&JobReport { job, warnings: vec!["w".to_owned()], items: vec![item] });
-        assert!(text.starts_with("Job 0011223344556677: restore completed_with_errors\nDomain: acme\n"), "{text}");
+        let text = as_text(&JobReport {
+            job,
+            warnings: vec!["w".to_owned()],
+            items: vec![item],
+        });
+        assert!(
+            text.starts_with("Job 0011223344556677: restore completed_with_errors\nDomain: acme\n"),
+            "{text}"
+        );
         assert!(text.contains("Warning: w\n"), "{text}");
-        assert!(text.ends_with("     1 done      create    group/00gold Sales now 00gnew\n"), "{text}");
+        assert!(
+            text.ends_with("     1 done      create    group/00gold Sales now 00gnew\n"),
+            "{text}"
+        );
     }
 }

@@ -9,7 +9,7 @@ use orgkeep_engine::diff::{self, DiffKind, Stop};
 use orgkeep_engine::export;
 use orgkeep_engine::monitor::Silent;
 use orgkeep_engine::plan::{self, JsonText};
-use orgkeep_engine::store::{SnapshotReader, Stored, StoreError};
+use orgkeep_engine::store::{SnapshotReader, StoreError, Stored};
 use serde_json::value::RawValue;
 
 use crate::app::App;
@@ -25,7 +25,10 @@ pub(crate) fn list(app: &Arc<App>, call: &Call) -> Result<Answer, Problem> {
         Some(one) => vec![one],
         None => catalogue::all().collect(),
     };
-    let wanted = Wanted { text: call.query("match").map(str::to_lowercase), names: call.sees_names() };
+    let wanted = Wanted {
+        text: call.query("match").map(str::to_lowercase),
+        names: call.sees_names(),
+    };
     if call.ndjson {
         return Rows::stream(call, move |rows| {
             for object_type in types {
@@ -57,7 +60,10 @@ struct Wanted {
 impl Wanted {
     /// The object's line, if it is asked for.
     fn line(&self, stored: &Stored) -> Option<ObjectLine> {
-        let name = self.names.then(|| plan::name_of(stored.object_type, &stored.body)).flatten();
+        let name = self
+            .names
+            .then(|| plan::name_of(stored.object_type, &stored.body))
+            .flatten();
         if let Some(text) = &self.text {
             let fits = |value: &str| value.to_lowercase().contains(text);
             if !fits(&stored.id) && !name.as_deref().is_some_and(fits) {
@@ -75,12 +81,19 @@ impl Wanted {
 }
 
 /// One page; the cursor is `TYPE:N`, the place within the type's objects.
-fn page(reader: &SnapshotReader, types: &[ObjectType], wanted: &Wanted, call: &Call) -> Result<Answer, Problem> {
+fn page(
+    reader: &SnapshotReader,
+    types: &[ObjectType],
+    wanted: &Wanted,
+    call: &Call,
+) -> Result<Answer, Problem> {
     let limit = call.limit()?;
     let (from_type, from) = match call.query("after") {
         None => (None, 0),
         Some(after) => {
-            let read = after.split_once(':').and_then(|(name, n)| Some((name.parse().ok()?, n.parse().ok()?)));
+            let read = after
+                .split_once(':')
+                .and_then(|(name, n)| Some((name.parse().ok()?, n.parse().ok()?)));
             let (object_type, n): (ObjectType, u64) =
                 read.ok_or_else(|| Problem::invalid("after: give back what `next` said."))?;
             (Some(object_type), n)
@@ -90,14 +103,20 @@ fn page(reader: &SnapshotReader, types: &[ObjectType], wanted: &Wanted, call: &C
     let mut next = None;
     let skipped = |object_type: &&ObjectType| from_type.is_some_and(|from| **object_type != from);
     for &object_type in types.iter().skip_while(skipped) {
-        let start = if from_type == Some(object_type) { from } else { 0 };
+        let start = if from_type == Some(object_type) {
+            from
+        } else {
+            0
+        };
         let mut n = 0;
         let read = reader.for_each(object_type, &mut |stored| {
             n += 1;
             if n <= start {
                 return Ok(());
             }
-            let Some(line) = wanted.line(&stored) else { return Ok(()) };
+            let Some(line) = wanted.line(&stored) else {
+                return Ok(());
+            };
             if lines.len() == limit {
                 next = Some(format!("{}:{}", object_type.name(), n - 1));
                 // Enough: leaves the walk early.
@@ -115,7 +134,10 @@ fn page(reader: &SnapshotReader, types: &[ObjectType], wanted: &Wanted, call: &C
 }
 
 fn reader(app: &App, call: &Call) -> Result<SnapshotReader, Problem> {
-    let of = call.query("domain").map(|name| domain(app, name)).transpose()?;
+    let of = call
+        .query("domain")
+        .map(|name| domain(app, name))
+        .transpose()?;
     let info = snapshot(app, call.param("s"), of.as_ref())?;
     call.set_target(info.id.to_string());
     Ok(app.stores.domain(app, info.domain)?.reader(info.id)?)
@@ -127,12 +149,20 @@ pub(crate) fn show(app: &Arc<App>, call: &Call) -> Result<Answer, Problem> {
     let object_type: ObjectType = call.parsed("type", "type")?;
     let id = call.param("id");
     let stored = reader.get(object_type, id)?;
-    let stored = stored.ok_or_else(|| Problem::not_found(format_args!("{object_type} `{id}` in this snapshot")))?;
-    let observed: &[u8] = if stored.observed.is_empty() { b"{}" } else { &stored.observed };
+    let stored = stored
+        .ok_or_else(|| Problem::not_found(format_args!("{object_type} `{id}` in this snapshot")))?;
+    let observed: &[u8] = if stored.observed.is_empty() {
+        b"{}"
+    } else {
+        &stored.observed
+    };
     let mut body = export::shown(object_type, &stored.id, &stored.body);
     // Both are canonical objects: the new member goes in front of the closing brace.
     if body.pop() != Some(b'}') {
-        return Err(Problem::new("damaged", "The object is no JSON object. Run `store check --read-data`."));
+        return Err(Problem::new(
+            "damaged",
+            "The object is no JSON object. Run `store check --read-data`.",
+        ));
     }
     if body.len() > 1 {
         body.push(b',');
@@ -148,9 +178,14 @@ pub(crate) fn history(app: &Arc<App>, call: &Call) -> Result<Answer, Problem> {
     let domain = domain(app, call.param("d"))?;
     let object_type: ObjectType = call.parsed("type", "type")?;
     let id = call.param("id");
-    let mut versions = app.stores.domain(app, domain.id)?.history(object_type, id)?;
+    let mut versions = app
+        .stores
+        .domain(app, domain.id)?
+        .history(object_type, id)?;
     if versions.is_empty() {
-        return Err(Problem::not_found(format_args!("{object_type} `{id}` in any snapshot")));
+        return Err(Problem::not_found(format_args!(
+            "{object_type} `{id}` in any snapshot"
+        )));
     }
     versions.sort_by_key(|version| std::cmp::Reverse(version.changed_at));
     let bare = object_type.entry().bare_relation;
@@ -171,9 +206,16 @@ pub(crate) fn history(app: &Arc<App>, call: &Call) -> Result<Answer, Problem> {
 
 /// What changed between two snapshots of one domain, or between a snapshot and the org as it is now.
 pub(crate) fn diff(app: &Arc<App>, call: &Call) -> Result<Answer, Problem> {
-    let of = call.query("domain").map(|name| domain(app, name)).transpose()?;
+    let of = call
+        .query("domain")
+        .map(|name| domain(app, name))
+        .transpose()?;
     let missing = |name: &str| Problem::invalid(format!("{name}: name a snapshot."));
-    let from = snapshot(app, call.query("from").ok_or_else(|| missing("from"))?, of.as_ref())?;
+    let from = snapshot(
+        app,
+        call.query("from").ok_or_else(|| missing("from"))?,
+        of.as_ref(),
+    )?;
     let to = call.query("to").ok_or_else(|| missing("to"))?.to_owned();
     let attributes = call.query_as::<bool>("attributes")?.unwrap_or(false) && call.sees_names();
     let names = call.sees_names();
@@ -191,12 +233,22 @@ pub(crate) fn diff(app: &Arc<App>, call: &Call) -> Result<Answer, Problem> {
     Rows::stream(call, move |rows| {
         let mut write = |line: diff::DiffLine| rows.row(&document(line, names)).map_err(|_| Stop);
         if let Some(info) = to_info {
-            return Ok(diff::between(&store, from.id, info.id, attributes, &Silent, &mut write)?);
+            return Ok(diff::between(
+                &store, from.id, info.id, attributes, &Silent, &mut write,
+            )?);
         }
         let domain = app.state()?.domain_by_id(from.domain)?;
-        let domain = domain.ok_or_else(|| Problem::not_found("registered domain of this snapshot"))?;
+        let domain =
+            domain.ok_or_else(|| Problem::not_found("registered domain of this snapshot"))?;
         let api = org::connect(&app, &domain, org::backup_scopes(&domain), Arc::new(Silent))?;
-        Ok(diff::with_live(&api, &store.reader(from.id)?, attributes, &*app.clock, &Silent, &mut write)?)
+        Ok(diff::with_live(
+            &api,
+            &store.reader(from.id)?,
+            attributes,
+            &*app.clock,
+            &Silent,
+            &mut write,
+        )?)
     })
 }
 
@@ -210,7 +262,10 @@ fn document(line: diff::DiffLine, names: bool) -> DiffLine {
         object_type: line.object_type.name().to_owned(),
         id: line.id,
         name: line.name.filter(|_| names),
-        attributes: line.attributes.filter(|_| names).map(|changes| changes.into_iter().map(attribute).collect()),
+        attributes: line
+            .attributes
+            .filter(|_| names)
+            .map(|changes| changes.into_iter().map(attribute).collect()),
         actor: line.actor.filter(|_| names),
         at: line.at.map(clock::to_text),
     }
@@ -219,5 +274,9 @@ fn document(line: diff::DiffLine, names: bool) -> DiffLine {
 /// An attribute's change as a document.
 pub(crate) fn attribute(change: plan::AttributeChange) -> AttributeChange {
     let raw = |text: JsonText| RawValue::from_string(text.as_str().to_owned()).ok();
-    AttributeChange { path: change.path, from: change.from.and_then(raw), to: change.to.and_then(raw) }
+    AttributeChange {
+        path: change.path,
+        from: change.from.and_then(raw),
+        to: change.to.and_then(raw),
+    }
 }

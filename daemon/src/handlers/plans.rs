@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use orgkeep_api::job::{JobKind, Trigger};
 use orgkeep_api::restore::{
-    Action, ActionCounts, ActionKind, ActionState, ApplyPlan, CannotRestore, HeldBack, RestoreMode, RestorePlan,
-    StartPlan,
+    Action, ActionCounts, ActionKind, ActionState, ApplyPlan, CannotRestore, HeldBack, RestoreMode,
+    RestorePlan, StartPlan,
 };
 use orgkeep_engine::catalogue::ObjectType;
 use orgkeep_engine::clock;
@@ -43,7 +43,9 @@ pub(crate) fn start(app: &Arc<App>, call: &Call) -> Result<Answer, Problem> {
         return Err(keys_needed(&domain));
     }
     selection(&asked)?;
-    asked.snapshot = snapshot(app, &asked.snapshot, Some(&domain))?.id.to_string();
+    asked.snapshot = snapshot(app, &asked.snapshot, Some(&domain))?
+        .id
+        .to_string();
     let params = serde_json::to_string(&asked)
         .map_err(|error| Problem::internal("The request could not be kept", &error))?;
     let new = NewJob {
@@ -59,17 +61,27 @@ pub(crate) fn start(app: &Arc<App>, call: &Call) -> Result<Answer, Problem> {
 
 /// The engine's form of what was asked for.
 pub(crate) fn selection(asked: &StartPlan) -> Result<engine::Selection, Problem> {
-    let types = settings::object_types(&asked.types).map_err(|error| Problem::invalid(format!("types: {error}.")))?;
+    let types = settings::object_types(&asked.types)
+        .map_err(|error| Problem::invalid(format!("types: {error}.")))?;
     let object = |text: &String| {
         let (object_type, id) = text
             .split_once('/')
             .ok_or_else(|| Problem::invalid(format!("ids: `{text}`: write TYPE/ID.")))?;
-        let object_type: ObjectType =
-            object_type.parse().map_err(|error| Problem::invalid(format!("ids: {error}.")))?;
+        let object_type: ObjectType = object_type
+            .parse()
+            .map_err(|error| Problem::invalid(format!("ids: {error}.")))?;
         Ok(engine::ObjectName::new(object_type, id))
     };
-    let objects = asked.ids.iter().map(object).collect::<Result<_, Problem>>()?;
-    Ok(engine::Selection { types, objects, with_dependencies: asked.with_dependencies })
+    let objects = asked
+        .ids
+        .iter()
+        .map(object)
+        .collect::<Result<_, Problem>>()?;
+    Ok(engine::Selection {
+        types,
+        objects,
+        with_dependencies: asked.with_dependencies,
+    })
 }
 
 /// The engine's mode.
@@ -91,11 +103,15 @@ fn load(app: &App, call: &Call) -> Result<(PlanRecord, engine::RestorePlan), Pro
 /// The plan of a row.
 pub(crate) fn open(app: &App, record: &PlanRecord) -> Result<engine::RestorePlan, Problem> {
     let plain = app.unseal(PLAN, &record.body)?;
-    serde_json::from_slice(&plain).map_err(|_| out_of_date("It was made by another version of the program."))
+    serde_json::from_slice(&plain)
+        .map_err(|_| out_of_date("It was made by another version of the program."))
 }
 
 fn out_of_date(why: &str) -> Problem {
-    Problem::new("plan_out_of_date", format!("{why} Make the plan again with `orgkeepctl restore plan`."))
+    Problem::new(
+        "plan_out_of_date",
+        format!("{why} Make the plan again with `orgkeepctl restore plan`."),
+    )
 }
 
 pub(crate) fn show(app: &Arc<App>, call: &Call) -> Result<Answer, Problem> {
@@ -169,11 +185,16 @@ pub(crate) fn actions(app: &Arc<App>, call: &Call) -> Result<Answer, Problem> {
         .by_ref()
         .take(limit)
         .map(|planned| {
-            let state = states.get(&planned.seq).copied().unwrap_or(ActionState::Planned);
+            let state = states
+                .get(&planned.seq)
+                .copied()
+                .unwrap_or(ActionState::Planned);
             action(planned, state)
         })
         .collect();
-    let next = rest.next().and_then(|_| rows.last().map(|row| row.seq.to_string()));
+    let next = rest
+        .next()
+        .and_then(|_| rows.last().map(|row| row.seq.to_string()));
     Answer::page(rows, next)
 }
 
@@ -182,7 +203,9 @@ fn states(records: &[JournalRecord]) -> std::collections::BTreeMap<u32, ActionSt
     let mut states = std::collections::BTreeMap::new();
     for record in records {
         let (seq, state) = match record {
-            JournalRecord::Intent { seq, .. } | JournalRecord::Made { seq, .. } => (*seq, ActionState::Running),
+            JournalRecord::Intent { seq, .. } | JournalRecord::Made { seq, .. } => {
+                (*seq, ActionState::Running)
+            }
             JournalRecord::Done(report) => (report.seq, ended(report.outcome)),
         };
         states.insert(seq, state);
@@ -226,7 +249,10 @@ fn kind(kind: engine::ActionKind) -> ActionKind {
 
 /// The stable word by which an enumeration of the engine is serialised.
 pub(crate) fn word<T: Serialize>(value: &T) -> String {
-    serde_json::to_string(value).unwrap_or_default().trim_matches('"').to_owned()
+    serde_json::to_string(value)
+        .unwrap_or_default()
+        .trim_matches('"')
+        .to_owned()
 }
 
 /// Carries the plan out. Asked again, gives the job that does.
@@ -244,8 +270,10 @@ pub(crate) fn apply(app: &Arc<App>, call: &Call) -> Result<Answer, Problem> {
     let domain = app.state()?.domain_by_id(record.domain_id)?;
     let domain = domain.ok_or_else(|| Problem::not_found("registered domain of this plan"))?;
     org::require_scopes(app, &domain, &plan.scopes)?;
-    let params = serde_json::to_string(&ApplyParams { plan: record.id.to_string() })
-        .map_err(|error| Problem::internal("The request could not be kept", &error))?;
+    let params = serde_json::to_string(&ApplyParams {
+        plan: record.id.to_string(),
+    })
+    .map_err(|error| Problem::internal("The request could not be kept", &error))?;
     let new = NewJob {
         kind: JobKind::Restore,
         domain: Some(&domain),

@@ -14,7 +14,11 @@ use crate::problem::Problem;
 
 /// Newest first, of one domain.
 pub(crate) fn list(app: &Arc<App>, call: &Call) -> Result<Answer, Problem> {
-    let name = if call.param("d").is_empty() { call.query("domain") } else { Some(call.param("d")) };
+    let name = if call.param("d").is_empty() {
+        call.query("domain")
+    } else {
+        Some(call.param("d"))
+    };
     let domain = match name {
         Some(name) => domain(app, name)?,
         None => only_domain(app)?,
@@ -27,13 +31,23 @@ pub(crate) fn list(app: &Arc<App>, call: &Call) -> Result<Answer, Problem> {
     let start = match call.query("after") {
         None => 0,
         Some(after) => {
-            let place = snapshots.iter().position(|info| info.id.to_string() == after);
-            1 + place.ok_or_else(|| Problem::invalid(format!("after: `{after}` is no snapshot of this list.")))?
+            let place = snapshots
+                .iter()
+                .position(|info| info.id.to_string() == after);
+            1 + place.ok_or_else(|| {
+                Problem::invalid(format!("after: `{after}` is no snapshot of this list."))
+            })?
         }
     };
     let page: Vec<_> = snapshots.iter().skip(start).take(limit).collect();
-    let next = page.last().filter(|_| start + page.len() < snapshots.len()).map(|info| info.id.to_string());
-    let items = page.iter().map(|info| document(info, domain.name.to_string())).collect();
+    let next = page
+        .last()
+        .filter(|_| start + page.len() < snapshots.len())
+        .map(|info| info.id.to_string());
+    let items = page
+        .iter()
+        .map(|info| document(info, domain.name.to_string()))
+        .collect();
     Answer::page(items, next)
 }
 
@@ -45,22 +59,33 @@ pub(crate) fn show(app: &Arc<App>, call: &Call) -> Result<Answer, Problem> {
 pub(crate) fn pin(app: &Arc<App>, call: &Call) -> Result<Answer, Problem> {
     let asked: SnapshotPatch = call.json()?;
     let info = found(app, call)?;
-    app.stores.domain(app, info.domain)?.set_pinned(info.id, asked.pinned)?;
+    app.stores
+        .domain(app, info.domain)?
+        .set_pinned(info.id, asked.pinned)?;
     show(app, call)
 }
 
 pub(crate) fn remove(app: &Arc<App>, call: &Call) -> Result<Answer, Problem> {
     let info = found(app, call)?;
     if app.jobs.is_busy(info.domain) {
-        return Err(Problem::new("busy", "A job of this domain waits or runs. Remove the snapshot once it has ended."));
+        return Err(Problem::new(
+            "busy",
+            "A job of this domain waits or runs. Remove the snapshot once it has ended.",
+        ));
     }
-    app.stores.domain(app, info.domain)?.remove_snapshot(info.id)?;
+    app.stores
+        .domain(app, info.domain)?
+        .remove_snapshot(info.id)?;
     Ok(Answer::Empty)
 }
 
 /// The snapshot that the path names, in the domain that path or query name.
 fn found(app: &App, call: &Call) -> Result<SnapshotInfo, Problem> {
-    let name = if call.param("d").is_empty() { call.query("domain") } else { Some(call.param("d")) };
+    let name = if call.param("d").is_empty() {
+        call.query("domain")
+    } else {
+        Some(call.param("d"))
+    };
     let of = name.map(|name| domain(app, name)).transpose()?;
     let info = snapshot(app, call.param("s"), of.as_ref())?;
     call.set_target(info.id.to_string());
@@ -80,19 +105,29 @@ fn document(info: &SnapshotInfo, domain: String) -> Snapshot {
         objects: info.objects,
         changes: info.changes,
         bytes_new: info.bytes_new,
-        coverage: coverage.map(|(object_type, coverage)| (object_type.name().to_owned(), verdict(coverage))).collect(),
+        coverage: coverage
+            .map(|(object_type, coverage)| (object_type.name().to_owned(), verdict(coverage)))
+            .collect(),
     }
 }
 
 fn verdict(coverage: &Coverage) -> TypeCoverage {
     match coverage {
-        Coverage::Complete => TypeCoverage { state: CoverageState::Complete, reason: None },
-        Coverage::NotAvailable => TypeCoverage { state: CoverageState::NotAvailable, reason: None },
-        Coverage::MissingScope { scope } => {
-            TypeCoverage { state: CoverageState::MissingScope, reason: Some(format!("{scope} is not granted")) }
-        }
-        Coverage::Incomplete { reason } => {
-            TypeCoverage { state: CoverageState::Incomplete, reason: Some(reason.clone()) }
-        }
+        Coverage::Complete => TypeCoverage {
+            state: CoverageState::Complete,
+            reason: None,
+        },
+        Coverage::NotAvailable => TypeCoverage {
+            state: CoverageState::NotAvailable,
+            reason: None,
+        },
+        Coverage::MissingScope { scope } => TypeCoverage {
+            state: CoverageState::MissingScope,
+            reason: Some(format!("{scope} is not granted")),
+        },
+        Coverage::Incomplete { reason } => TypeCoverage {
+            state: CoverageState::Incomplete,
+            reason: Some(reason.clone()),
+        },
     }
 }

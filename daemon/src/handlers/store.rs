@@ -50,11 +50,22 @@ pub(crate) fn reindex(app: &Arc<App>, _call: &Call) -> Result<Answer, Problem> {
     start::<()>(app, JobKind::Reindex, None)
 }
 
-fn start<T: serde::Serialize>(app: &Arc<App>, kind: JobKind, params: Option<&T>) -> Result<Answer, Problem> {
+fn start<T: serde::Serialize>(
+    app: &Arc<App>,
+    kind: JobKind,
+    params: Option<&T>,
+) -> Result<Answer, Problem> {
     let params = params
         .map(serde_json::to_string)
         .transpose()
         .map_err(|error| Problem::internal("The request could not be kept", &error))?;
-    let new = NewJob { kind, domain: None, trigger: Trigger::Manual, mode: None, params, plan: None };
+    let new = NewJob {
+        kind,
+        domain: None,
+        trigger: Trigger::Manual,
+        mode: None,
+        params,
+        plan: None,
+    };
     Answer::accepted(&app.jobs.submit(app, &new)?)
 }

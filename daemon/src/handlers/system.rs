@@ -20,15 +20,26 @@ use crate::state::domains::DomainRecord;
 /// Answers always, whatever else is out of order.
 pub(crate) fn status(app: &Arc<App>, _call: &Call) -> Result<Answer, Problem> {
     let mut warnings = Vec::new();
-    let domains = app.state().and_then(|state| Ok(state.domains()?)).unwrap_or_else(|problem| {
-        warnings.push(problem.detail().to_owned());
-        Vec::new()
-    });
+    let domains = app
+        .state()
+        .and_then(|state| Ok(state.domains()?))
+        .unwrap_or_else(|problem| {
+            warnings.push(problem.detail().to_owned());
+            Vec::new()
+        });
     let store = match app.stores.existing() {
-        Ok(_) => StoreState { state: "ok".to_owned(), detail: None, location: location(app) },
+        Ok(_) => StoreState {
+            state: "ok".to_owned(),
+            detail: None,
+            location: location(app),
+        },
         Err(problem) => {
             let detail = Some(problem.detail().to_owned());
-            StoreState { state: "unavailable".to_owned(), detail, location: location(app) }
+            StoreState {
+                state: "unavailable".to_owned(),
+                detail,
+                location: location(app),
+            }
         }
     };
     let key_provider = app.keyring.status(app);
@@ -58,9 +69,15 @@ fn location(app: &App) -> String {
 }
 
 fn waiting_for_keys(domains: &[DomainRecord]) -> impl Iterator<Item = String> {
-    domains.iter().filter(|domain| !domain.keys_enabled).map(|domain| {
-        format!("{}: scheduled backups wait until key management is enabled.", domain.name)
-    })
+    domains
+        .iter()
+        .filter(|domain| !domain.keys_enabled)
+        .map(|domain| {
+            format!(
+                "{}: scheduled backups wait until key management is enabled.",
+                domain.name
+            )
+        })
 }
 
 fn next_runs(app: &App, domains: &[DomainRecord]) -> Vec<NextRun> {
@@ -71,16 +88,27 @@ fn next_runs(app: &App, domains: &[DomainRecord]) -> Vec<NextRun> {
         .filter_map(|domain| Some((Facts::of(domain)?.next(now)?, domain.name.to_string())))
         .collect();
     runs.sort();
-    runs.into_iter().map(|(at, domain)| NextRun { domain, at: clock::to_text(at) }).collect()
+    runs.into_iter()
+        .map(|(at, domain)| NextRun {
+            domain,
+            at: clock::to_text(at),
+        })
+        .collect()
 }
 
 pub(crate) fn metrics(app: &Arc<App>, _call: &Call) -> Result<Answer, Problem> {
-    let domains = app.state().and_then(|state| Ok(state.domains()?)).unwrap_or_default();
+    let domains = app
+        .state()
+        .and_then(|state| Ok(state.domains()?))
+        .unwrap_or_default();
     ::metrics::gauge!("orgkeep_domains").set(u32::try_from(domains.len()).unwrap_or(u32::MAX));
     let unfinished = u32::try_from(app.jobs.unfinished(app).len()).unwrap_or(u32::MAX);
     ::metrics::gauge!("orgkeep_jobs_unfinished").set(unfinished);
     app.metrics.run_upkeep();
-    Ok(Answer::Text("text/plain; version=0.0.4; charset=utf-8", app.metrics.render()))
+    Ok(Answer::Text(
+        "text/plain; version=0.0.4; charset=utf-8",
+        app.metrics.render(),
+    ))
 }
 
 pub(crate) fn openapi(_app: &Arc<App>, _call: &Call) -> Result<Answer, Problem> {
@@ -92,10 +120,14 @@ pub(crate) fn scopes(_app: &Arc<App>, call: &Call) -> Result<Answer, Problem> {
     let types = if names.is_empty() {
         catalogue::all().collect()
     } else {
-        settings::object_types(&names).map_err(|error| Problem::invalid(format!("types: {error}.")))?
+        settings::object_types(&names)
+            .map_err(|error| Problem::invalid(format!("types: {error}.")))?
     };
     let scopes = authorize::scopes_for(&types);
-    Answer::ok(&ScopesToGrant { backup: scopes.read, restore: scopes.manage })
+    Answer::ok(&ScopesToGrant {
+        backup: scopes.read,
+        restore: scopes.manage,
+    })
 }
 
 pub(crate) fn keys(app: &Arc<App>, _call: &Call) -> Result<Answer, Problem> {
@@ -106,13 +138,16 @@ pub(crate) fn keys(app: &Arc<App>, _call: &Call) -> Result<Answer, Problem> {
         domain: domain.name.to_string(),
         key_management: cards::key_management(domain, ok),
     };
-    Answer::ok(&KeysStatus { domains: domains.iter().map(status).collect(), provider })
+    Answer::ok(&KeysStatus {
+        domains: domains.iter().map(status).collect(),
+        provider,
+    })
 }
 
 pub(crate) fn audit(app: &Arc<App>, call: &Call) -> Result<Answer, Problem> {
     let state = app.state()?;
     if call.query_as::<bool>("verify")?.unwrap_or(false) {
-        return Answer::ok(&state.audit_verify(recovery::audit_witness(app)?)?);
+        return Answer::ok(&state.audit_verify(recovery::audit_witness(app).unwrap_or_default())?);
     }
     let limit = call.limit()?;
     let after = call.query_as::<u64>("after")?.unwrap_or(0);

@@ -38,7 +38,10 @@ pub(super) fn run(app: &Arc<App>, live: &Arc<Live>) -> Result<Done, Failure> {
     }
     let report = outcome?;
     if let Err(problem) = recovery::keep_audit_head(app) {
-        tracing::warn!(code = problem.code(), "The audit log's head could not be kept in the store");
+        tracing::warn!(
+            code = problem.code(),
+            "The audit log's head could not be kept in the store"
+        );
     }
     let snapshot = &report.snapshot;
     Ok(Done {
@@ -56,21 +59,40 @@ pub(super) fn run(app: &Arc<App>, live: &Arc<Live>) -> Result<Done, Failure> {
     })
 }
 
-fn back_up(app: &Arc<App>, live: &Arc<Live>, domain: &DomainRecord) -> Result<BackupReport, Failure> {
+fn back_up(
+    app: &Arc<App>,
+    live: &Arc<Live>,
+    domain: &DomainRecord,
+) -> Result<BackupReport, Failure> {
     let monitor: Arc<dyn Monitor> = Arc::clone(live) as Arc<dyn Monitor>;
     let api = org::connect(app, domain, org::backup_scopes(domain), monitor)?;
     let store = app.stores.domain(app, domain.id)?;
     let types = settings::wanted_types(&domain.settings);
-    let options = BackupOptions { collect: CollectOptions { types, ..CollectOptions::default() } };
-    Ok(backup::backup(&api, &store, &options, &*app.clock, &**live)?)
+    let options = BackupOptions {
+        collect: CollectOptions {
+            types,
+            ..CollectOptions::default()
+        },
+    };
+    Ok(backup::backup(
+        &api,
+        &store,
+        &options,
+        &*app.clock,
+        &**live,
+    )?)
 }
 
 /// The scopes that the backup found missing.
 fn missing_scopes(report: &BackupReport) -> Vec<String> {
-    let scopes = report.snapshot.coverage.values().filter_map(|coverage| match coverage {
-        Coverage::MissingScope { scope } => Some(scope.clone()),
-        _ => None,
-    });
+    let scopes = report
+        .snapshot
+        .coverage
+        .values()
+        .filter_map(|coverage| match coverage {
+            Coverage::MissingScope { scope } => Some(scope.clone()),
+            _ => None,
+        });
     let mut scopes: Vec<_> = scopes.collect();
     scopes.sort();
     scopes.dedup();

@@ -3,16 +3,19 @@
 use std::collections::BTreeMap;
 use std::io::{self, Write};
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use orgkeep_api::snapshot::StartExport;
 use orgkeep_engine::catalogue::{self, ObjectType};
+use orgkeep_engine::clock::Clock;
 use orgkeep_engine::diff::Stop;
 use orgkeep_engine::export;
 use orgkeep_engine::id::SnapshotId;
 use orgkeep_engine::monitor::{Monitor, Progress};
 use orgkeep_engine::store::SnapshotReader;
 use serde::Serialize;
+use tokio::sync::mpsc::error::TrySendError;
 
 use super::{domain, result};
 use crate::app::App;
@@ -33,16 +36,23 @@ pub(super) fn run(app: &Arc<App>, live: &Arc<Live>) -> Result<Done, Failure> {
     let params = live.params(app)?;
     let asked: StartExport = serde_json::from_slice(&params)
         .map_err(|error| Problem::internal("The job's parameters cannot be read", &error))?;
-    let snapshot: SnapshotId =
-        asked.snapshot.parse().map_err(|_| Problem::not_found(format_args!("snapshot `{}`", asked.snapshot)))?;
+    let snapshot: SnapshotId = asked
+        .snapshot
+        .parse()
+        .map_err(|_| Problem::not_found(format_args!("snapshot `{}`", asked.snapshot)))?;
     let reader = app.stores.domain(app, domain.id)?.reader(snapshot)?;
     let types = if asked.types.is_empty() {
         catalogue::all().collect()
     } else {
         settings::object_types(&asked.types).map_err(|error| Problem::invalid(error.to_string()))?
     };
-    let sink = live.take_sink().ok_or_else(reader_gone)?;
-    let mut archive = tar::Builder::new(Pieces { sink, buffer: Vec::new() });
+    let sink = live.sink().ok_or_else(reader_gone)?;
+    let mut archive = tar::Builder::new(Pieces {
+        sink,
+        live,
+        clock: &*app.clock,
+        buffer: Vec::new(),
+    });
     let mut by_type = BTreeMap::new();
     for object_type in types {
         if reader.count(object_type) > 0 {
@@ -50,9 +60,16 @@ pub(super) fn run(app: &Arc<App>, live: &Arc<Live>) -> Result<Done, Failure> {
             by_type.insert(object_type.name().to_owned(), count);
         }
     }
-    archive.into_inner().and_then(|mut pieces| pieces.flush()).map_err(|_| reader_gone())?;
+    archive
+        .into_inner()
+        .and_then(|mut pieces| pieces.flush())
+        .map_err(|_| reader_gone())?;
     Ok(Done {
-        result: result(&Exported { snapshot: snapshot.to_string(), objects: by_type.values().sum(), by_type }),
+        result: result(&Exported {
+            snapshot: snapshot.to_string(),
+            objects: by_type.values().sum(),
+            by_type,
+        }),
         ..Done::default()
     })
 }
@@ -63,7 +80,7 @@ fn write_type(
     live: &Live,
     reader: &SnapshotReader,
     object_type: ObjectType,
-    archive: &mut tar::Builder<Pieces>,
+    archive: &mut tar::Builder<Pieces<'_>>,
 ) -> Result<u64, Failure> {
     let mut size = 0u64;
     let mut count = 0u64;
@@ -77,10 +94,14 @@ fn write_type(
     header.set_mode(0o600);
     header.set_mtime(app.clock.now().as_second().unsigned_abs());
     let name = format!("{}.ndjson", object_type.name());
-    header.set_path(&name).map_err(|error| Problem::internal("The archive could not be written", &error))?;
+    header
+        .set_path(&name)
+        .map_err(|error| Problem::internal("The archive could not be written", &error))?;
     header.set_cksum();
     let pieces = archive.get_mut();
-    pieces.write_all(header.as_bytes()).map_err(|_| reader_gone())?;
+    pieces
+        .write_all(header.as_bytes())
+        .map_err(|_| reader_gone())?;
     let mut written = 0u64;
     walk(live, reader, object_type, &mut |line| {
         pieces.write_all(line)?;
@@ -89,19 +110,22 @@ fn write_type(
         Ok(())
     })?;
     if written != size {
-        return Err(Problem::new("internal", "The snapshot changed while it was exported. Export it again.").into());
+        return Err(Problem::new(
+            "internal",
+            "The snapshot changed while it was exported. Export it again.",
+        )
+        .into());
     }
-    let odd = usize::try_from(size % TAR_BLOCK).unwrap_or(0);
+    let odd = usize::try_from(size % TAR_BLOCK.len() as u64).unwrap_or(0);
     if odd > 0 {
-        let block = [0u8; TAR_BLOCK as usize];
-        let padding = block.get(odd..).unwrap_or_default();
+        let padding = TAR_BLOCK.get(odd..).unwrap_or_default();
         pieces.write_all(padding).map_err(|_| reader_gone())?;
     }
     Ok(count)
 }
 
-/// The size of a block of a tar archive, in bytes.
-const TAR_BLOCK: u64 = 512;
+/// A block of a tar archive: files end on whole ones.
+const TAR_BLOCK: [u8; 512] = [0; 512];
 
 /// While a type is only counted nothing is told, but cancelling works.
 struct Counting<'a>(&'a Live);
@@ -121,23 +145,37 @@ fn walk(
     object_type: ObjectType,
     write: &mut dyn FnMut(&[u8]) -> io::Result<()>,
 ) -> Result<(), Failure> {
-    Ok(export::export(reader, &[object_type], monitor, &mut |item| write(&item.line).map_err(|_| Stop))?)
+    let walked = export::export(reader, &[object_type], monitor, &mut |item| {
+        write(&item.line).map_err(|_| Stop)
+    });
+    match walked {
+        Err(_) if monitor.is_cancelled() => Err(Failure::Cancelled),
+        walked => Ok(walked?),
+    }
 }
 
 fn reader_gone() -> Problem {
-    Problem::new("interrupted", "Whoever fetched the export went away before its end. Ask for another one.")
+    Problem::new(
+        "interrupted",
+        "Whoever fetched the export went away before its end. Ask for another one.",
+    )
 }
 
 /// Passes the archive on in pieces of some size.
-struct Pieces {
+struct Pieces<'a> {
     sink: ExportSink,
+    live: &'a Live,
+    clock: &'a dyn Clock,
     buffer: Vec<u8>,
 }
+
+/// How long to wait for a slow reader before looking again.
+const READER_WAIT: Duration = Duration::from_millis(10);
 
 /// The size of a piece, in bytes.
 const PIECE_BYTES: usize = 64 * 1024;
 
-impl Write for Pieces {
+impl Write for Pieces<'_> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         self.buffer.extend_from_slice(bytes);
         if self.buffer.len() >= PIECE_BYTES {
@@ -151,6 +189,18 @@ impl Write for Pieces {
             return Ok(());
         }
         let piece = Bytes::from(std::mem::take(&mut self.buffer));
-        self.sink.blocking_send(Ok(piece)).map_err(|_| io::ErrorKind::BrokenPipe.into())
+        let mut piece = Ok(piece);
+        loop {
+            piece = match self.sink.try_send(piece) {
+                Ok(()) => return Ok(()),
+                Err(TrySendError::Closed(_)) => return Err(io::ErrorKind::BrokenPipe.into()),
+                Err(TrySendError::Full(piece)) => piece,
+            };
+            // A reader that stands still must not keep the job from being cancelled.
+            if self.live.is_cancelled() {
+                return Err(io::ErrorKind::BrokenPipe.into());
+            }
+            self.clock.sleep(READER_WAIT);
+        }
     }
 }

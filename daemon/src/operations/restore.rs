@@ -50,15 +50,22 @@ pub(super) fn plan(app: &Arc<App>, live: &Arc<Live>) -> Result<Done, Failure> {
     let outcome = make_plan(app, live, &domain);
     note(app, &domain, &outcome);
     let id = outcome?;
-    Ok(Done { result: result(&Planned { plan: id.to_string() }), ..Done::default() })
+    Ok(Done {
+        result: result(&Planned {
+            plan: id.to_string(),
+        }),
+        ..Done::default()
+    })
 }
 
 fn make_plan(app: &Arc<App>, live: &Arc<Live>, domain: &DomainRecord) -> Result<PlanId, Failure> {
     let params = live.params(app)?;
     let asked: StartPlan = serde_json::from_slice(&params)
         .map_err(|error| Problem::internal("The job's parameters cannot be read", &error))?;
-    let snapshot: SnapshotId =
-        asked.snapshot.parse().map_err(|_| Problem::not_found(format_args!("snapshot `{}`", asked.snapshot)))?;
+    let snapshot: SnapshotId = asked
+        .snapshot
+        .parse()
+        .map_err(|_| Problem::not_found(format_args!("snapshot `{}`", asked.snapshot)))?;
     let reader = app.stores.domain(app, domain.id)?.reader(snapshot)?;
     let monitor: Arc<dyn Monitor> = Arc::clone(live) as Arc<dyn Monitor>;
     let api = org::connect(app, domain, org::backup_scopes(domain), monitor)?;
@@ -73,7 +80,9 @@ fn make_plan(app: &Arc<App>, live: &Arc<Live>, domain: &DomainRecord) -> Result<
         &*app.clock,
         &**live,
     )?;
-    let digest = plan.digest().map_err(|error| Problem::internal("The plan could not be kept", &error))?;
+    let digest = plan
+        .digest()
+        .map_err(|error| Problem::internal("The plan could not be kept", &error))?;
     let body = serde_json::to_vec(&plan)
         .map_err(|error| Problem::internal("The plan could not be kept", &error))?;
     let now = app.clock.now();
@@ -110,8 +119,13 @@ pub(super) fn apply(app: &Arc<App>, live: &Arc<Live>) -> Result<Done, Failure> {
         .map_err(|error| Problem::internal("The job's parameters cannot be read", &error))?;
     let outcome = carry_out(app, live, &domain, &asked.plan);
     note(app, &domain, &outcome);
-    if let Err(problem) = recovery::keep_id_map(app, domain.id).and_then(|()| recovery::keep_audit_head(app)) {
-        live.warn(format!("The id map could not be kept in the store: {}", problem.detail()));
+    if let Err(problem) =
+        recovery::keep_id_map(app, domain.id).and_then(|()| recovery::keep_audit_head(app))
+    {
+        live.warn(format!(
+            "The id map could not be kept in the store: {}",
+            problem.detail()
+        ));
     }
     let report = outcome?;
     for warning in &report.warnings {
@@ -133,7 +147,12 @@ pub(super) fn apply(app: &Arc<App>, live: &Arc<Live>) -> Result<Done, Failure> {
     })
 }
 
-fn carry_out(app: &Arc<App>, live: &Arc<Live>, domain: &DomainRecord, plan: &str) -> Result<RestoreReport, Failure> {
+fn carry_out(
+    app: &Arc<App>,
+    live: &Arc<Live>,
+    domain: &DomainRecord,
+    plan: &str,
+) -> Result<RestoreReport, Failure> {
     let gone = || Problem::not_found(format_args!("restore plan {plan}"));
     let id: PlanId = plan.parse().map_err(|_| gone())?;
     let record = app.state()?.plan(id)?.ok_or_else(gone)?;
@@ -148,8 +167,18 @@ fn carry_out(app: &Arc<App>, live: &Arc<Live>, domain: &DomainRecord, plan: &str
         .map_err(|error| Problem::new("plan_out_of_date", sentence(&error, error.hint())))?;
     let monitor: Arc<dyn Monitor> = Arc::clone(live) as Arc<dyn Monitor>;
     let api = org::connect(app, domain, scopes, monitor)?;
-    let mut journal = StateJournal { app: Arc::clone(app), job: live.id, domain: domain.id };
-    Ok(restore::apply(&api, &plan, &mut journal, &*app.clock, &**live)?)
+    let mut journal = StateJournal {
+        app: Arc::clone(app),
+        job: live.id,
+        domain: domain.id,
+    };
+    Ok(restore::apply(
+        &api,
+        &plan,
+        &mut journal,
+        &*app.clock,
+        &**live,
+    )?)
 }
 
 fn item(action: &ActionReport) -> ReportItem {
@@ -164,7 +193,10 @@ fn item(action: &ActionReport) -> ReportItem {
         add(format!("Okta's code is {code}"));
     }
     match action.verification {
-        Verification::Differs => add(format!("read back, these are not as planned: {}", action.differs.join(", "))),
+        Verification::Differs => add(format!(
+            "read back, these are not as planned: {}",
+            action.differs.join(", ")
+        )),
         Verification::Absent => add("read back, it is not there".to_owned()),
         Verification::Unknown => add("it could not be read back".to_owned()),
         Verification::AsPlanned | Verification::NotNeeded => {}
@@ -195,16 +227,24 @@ impl Journal for StateJournal {
 
     fn append(&mut self, record: &JournalRecord) -> Result<(), JournalError> {
         let append = || -> Result<(), Problem> {
-            let plain = serde_json::to_vec(record)
-                .map_err(|error| Problem::internal("A journal record could not be written", &error))?;
+            let plain = serde_json::to_vec(record).map_err(|error| {
+                Problem::internal("A journal record could not be written", &error)
+            })?;
             let sealed = self.app.seal(RECORD, &plain)?;
             let mapping = match record.mapping() {
-                Some((object_type, old, new)) => {
-                    Some(recovery::mapping(&self.app, self.domain, object_type, old, new)?)
-                }
+                Some((object_type, old, new)) => Some(recovery::mapping(
+                    &self.app,
+                    self.domain,
+                    object_type,
+                    old,
+                    new,
+                )?),
                 None => None,
             };
-            Ok(self.app.state()?.append_journal(self.job, &sealed, mapping.as_ref())?)
+            Ok(self
+                .app
+                .state()?
+                .append_journal(self.job, &sealed, mapping.as_ref())?)
         };
         append().map_err(failed)
     }

@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use orgkeep_api::store::CheckProblem;
+use orgkeep_api::store::{CheckProblem, CheckResult, ObjectName, StartCheck};
+use orgkeep_engine::check;
 use orgkeep_engine::store::{DomainStore, Store, StoreProblem};
 use serde::Serialize;
 
@@ -29,7 +30,45 @@ fn domains(app: &App, live: &Live, store: &Store) -> Result<Vec<DomainStore>, Pr
 }
 
 pub(super) fn check(app: &Arc<App>, live: &Arc<Live>) -> Result<Done, Failure> {
-    reindex(app, live)
+    let params = live.params(app)?;
+    let asked: StartCheck = serde_json::from_slice(&params)
+        .map_err(|error| Problem::internal("The job's parameters cannot be read", &error))?;
+    let store = app.stores.store()?;
+    let domains = domains(app, live, &store)?;
+    let report = check::check(&store, &domains, asked.read_data, &**live)?;
+    if !report.orphans.is_empty() {
+        let bytes: u64 = report.orphans.values().sum();
+        let packs = report.orphans.len();
+        live.warn(format!(
+            "{packs} packs ({bytes} bytes) belong to no snapshot: an interrupted backup left them"
+        ));
+    }
+    let problems: Vec<CheckProblem> = report
+        .problems
+        .iter()
+        .map(|problem| CheckProblem {
+            blob: problem.blob.clone(),
+            what: problem.what.clone(),
+            objects: problem
+                .objects
+                .iter()
+                .map(|(object_type, id)| ObjectName {
+                    object_type: object_type.name().to_owned(),
+                    id: id.clone(),
+                })
+                .collect(),
+        })
+        .collect();
+    Ok(Done {
+        with_errors: !problems.is_empty(),
+        result: result(&CheckResult {
+            packs: report.packs,
+            chunks: report.chunks,
+            bytes: report.bytes,
+            problems,
+        }),
+        items: Vec::new(),
+    })
 }
 
 /// What a rebuild of the index found.
@@ -40,7 +79,11 @@ struct Reindexed {
 }
 
 fn found(problem: &StoreProblem) -> CheckProblem {
-    CheckProblem { blob: problem.blob.clone(), what: problem.what.clone(), objects: Vec::new() }
+    CheckProblem {
+        blob: problem.blob.clone(),
+        what: problem.what.clone(),
+        objects: Vec::new(),
+    }
 }
 
 /// The index is made anew from the blobs beside the old one, which serves until then.
@@ -51,7 +94,10 @@ pub(super) fn reindex(app: &Arc<App>, live: &Arc<Live>) -> Result<Done, Failure>
     let problems: Vec<CheckProblem> = report.problems.iter().map(found).collect();
     Ok(Done {
         with_errors: !problems.is_empty(),
-        result: result(&Reindexed { snapshots: report.snapshots, problems }),
+        result: result(&Reindexed {
+            snapshots: report.snapshots,
+            problems,
+        }),
         items: Vec::new(),
     })
 }

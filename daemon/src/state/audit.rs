@@ -52,7 +52,10 @@ pub(crate) struct Head {
 
 impl Head {
     /// Before the first row.
-    pub(crate) const EMPTY: Self = Self { seq: 0, hash: [0; 32] };
+    pub(crate) const EMPTY: Self = Self {
+        seq: 0,
+        hash: [0; 32],
+    };
 
     /// Text form: `SEQ HASH`.
     pub(crate) fn to_text(self) -> String {
@@ -62,7 +65,10 @@ impl Head {
     /// Reads the text form.
     pub(crate) fn from_text(text: &str) -> Option<Self> {
         let (seq, hash) = text.split_once(' ')?;
-        Some(Self { seq: seq.parse().ok()?, hash: unhex(hash)? })
+        Some(Self {
+            seq: seq.parse().ok()?,
+            hash: unhex(hash)?,
+        })
     }
 }
 
@@ -83,15 +89,27 @@ impl State {
         self.audit_after(at, &entry, Some(head))
     }
 
-    fn audit_after(&self, at: Timestamp, entry: &Entry, after: Option<Head>) -> Result<(), StateError> {
+    fn audit_after(
+        &self,
+        at: Timestamp,
+        entry: &Entry,
+        after: Option<Head>,
+    ) -> Result<(), StateError> {
         let mut db = self.db();
         let transaction = db.transaction()?;
         let head = match after {
             Some(head) => head,
             None => transaction
-                .query_row("SELECT seq, hash FROM audit ORDER BY seq DESC LIMIT 1", [], |row| {
-                    Ok(Head { seq: number(row, 0)?, hash: row.get(1)? })
-                })
+                .query_row(
+                    "SELECT seq, hash FROM audit ORDER BY seq DESC LIMIT 1",
+                    [],
+                    |row| {
+                        Ok(Head {
+                            seq: number(row, 0)?,
+                            hash: row.get(1)?,
+                        })
+                    },
+                )
                 .optional()?
                 .unwrap_or(Head::EMPTY),
         };
@@ -110,8 +128,16 @@ impl State {
             "INSERT INTO audit (seq, at, uid, gid, pid, action, target, outcome, prev, hash)
              VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
             rusqlite::params![
-                integer(row.seq), row.at, row.uid, row.gid, row.pid, row.action, row.target, row.outcome,
-                head.hash, hash
+                integer(row.seq),
+                row.at,
+                row.uid,
+                row.gid,
+                row.pid,
+                row.action,
+                row.target,
+                row.outcome,
+                head.hash,
+                hash
             ],
         )?;
         transaction.commit()?;
@@ -126,22 +152,34 @@ impl State {
              WHERE seq > ?1 ORDER BY seq LIMIT ?2",
         )?;
         let rows = statement.query_map((integer(after), integer(limit as u64)), read_row)?;
-        Ok(rows.map(|row| row.map(|(row, ..)| row)).collect::<Result<_, _>>()?)
+        Ok(rows
+            .map(|row| row.map(|(row, ..)| row))
+            .collect::<Result<_, _>>()?)
     }
 
     /// The newest row.
     pub(crate) fn audit_head(&self) -> Result<Head, StateError> {
         let head = self
             .db()
-            .query_row("SELECT seq, hash FROM audit ORDER BY seq DESC LIMIT 1", [], |row| {
-                Ok(Head { seq: number(row, 0)?, hash: row.get(1)? })
-            })
+            .query_row(
+                "SELECT seq, hash FROM audit ORDER BY seq DESC LIMIT 1",
+                [],
+                |row| {
+                    Ok(Head {
+                        seq: number(row, 0)?,
+                        hash: row.get(1)?,
+                    })
+                },
+            )
             .optional()?;
         Ok(head.unwrap_or(Head::EMPTY))
     }
 
     /// Follows the chain from its first row, and compares it with a `witness` kept elsewhere.
-    pub(crate) fn audit_verify(&self, witness: Option<Head>) -> Result<AuditVerification, StateError> {
+    pub(crate) fn audit_verify(
+        &self,
+        witness: Option<Head>,
+    ) -> Result<AuditVerification, StateError> {
         let db = self.db();
         let mut statement = db.prepare(
             "SELECT seq, at, uid, gid, pid, action, target, outcome, prev, hash FROM audit ORDER BY seq",
@@ -171,7 +209,11 @@ struct Chain {
 
 impl Chain {
     fn new(witness: Option<Head>) -> Self {
-        Self { head: Head::EMPTY, rows: 0, witness }
+        Self {
+            head: Head::EMPTY,
+            rows: 0,
+            witness,
+        }
     }
 
     /// Takes the next row; the fault if it does not follow.
@@ -191,7 +233,10 @@ impl Chain {
         if hash != expected {
             return Some("the row was changed");
         }
-        self.head = Head { seq: row.seq, hash: expected };
+        self.head = Head {
+            seq: row.seq,
+            hash: expected,
+        };
         self.rows += 1;
         let contradicts = |witness: Head| witness.seq == row.seq && witness.hash != expected;
         self.witness
@@ -290,7 +335,11 @@ mod tests {
         let state = State::open(&directory.path().join("state.db")).unwrap();
         for n in 0..rows {
             let entry = Entry {
-                peer: Some(Peer { uid: 7, gid: 7, pid: Some(42) }),
+                peer: Some(Peer {
+                    uid: 7,
+                    gid: 7,
+                    pid: Some(42),
+                }),
                 action: format!("test.{n}"),
                 target: (n % 2 == 0).then(|| "acme".to_owned()),
                 outcome: "ok".to_owned(),
@@ -311,7 +360,9 @@ mod tests {
     #[test]
     fn an_untouched_log_is_intact() {
         let (_directory, state) = log(5);
-        let verification = state.audit_verify(Some(state.audit_head().unwrap())).unwrap();
+        let verification = state
+            .audit_verify(Some(state.audit_head().unwrap()))
+            .unwrap();
         assert!(verification.intact, "{verification:?}");
         assert_eq!(verification.rows, 5);
         assert_eq!(state.audit_rows(3, 10).unwrap().len(), 2);
@@ -319,20 +370,40 @@ mod tests {
 
     #[test]
     fn tampering_is_found_where_it_happened() {
-        assert_eq!(broken_after("UPDATE audit SET outcome = 'x' WHERE seq = 3"), Some(3));
-        assert_eq!(broken_after("UPDATE audit SET uid = NULL WHERE seq = 1"), Some(1));
-        assert_eq!(broken_after("UPDATE audit SET target = 'acme' WHERE seq = 2"), Some(2));
+        assert_eq!(
+            broken_after("UPDATE audit SET outcome = 'x' WHERE seq = 3"),
+            Some(3)
+        );
+        assert_eq!(
+            broken_after("UPDATE audit SET uid = NULL WHERE seq = 1"),
+            Some(1)
+        );
+        assert_eq!(
+            broken_after("UPDATE audit SET target = 'acme' WHERE seq = 2"),
+            Some(2)
+        );
         assert_eq!(broken_after("DELETE FROM audit WHERE seq = 2"), Some(2));
         assert_eq!(broken_after("DELETE FROM audit WHERE seq = 1"), Some(1));
-        assert_eq!(broken_after("UPDATE audit SET hash = zeroblob(32) WHERE seq = 4"), Some(4));
-        assert_eq!(broken_after("UPDATE audit SET at = 7 WHERE seq = 4; UPDATE audit SET seq = 9 WHERE seq = 5"), Some(4));
+        assert_eq!(
+            broken_after("UPDATE audit SET hash = zeroblob(32) WHERE seq = 4"),
+            Some(4)
+        );
+        assert_eq!(
+            broken_after(
+                "UPDATE audit SET at = 7 WHERE seq = 4; UPDATE audit SET seq = 9 WHERE seq = 5"
+            ),
+            Some(4)
+        );
     }
 
     #[test]
     fn a_cut_end_is_found_by_the_witness() {
         let (_directory, state) = log(5);
         let head = state.audit_head().unwrap();
-        state.db().execute_batch("DELETE FROM audit WHERE seq = 5").unwrap();
+        state
+            .db()
+            .execute_batch("DELETE FROM audit WHERE seq = 5")
+            .unwrap();
         assert!(state.audit_verify(None).unwrap().intact);
         assert_eq!(state.audit_verify(Some(head)).unwrap().broken_at, Some(5));
         assert_eq!(Head::from_text(&head.to_text()), Some(head));
@@ -342,9 +413,15 @@ mod tests {
     fn a_log_taken_up_after_its_loss_says_so() {
         let directory = tempfile::tempdir().unwrap();
         let state = State::open(&directory.path().join("state.db")).unwrap();
-        let head = Head { seq: 12, hash: [3; 32] };
+        let head = Head {
+            seq: 12,
+            hash: [3; 32],
+        };
         state.audit_recovered(Timestamp::UNIX_EPOCH, head).unwrap();
         assert!(state.audit_verify(Some(head)).unwrap().intact);
-        assert_eq!(state.audit_rows(0, 10).unwrap().first().map(|row| row.seq), Some(13));
+        assert_eq!(
+            state.audit_rows(0, 10).unwrap().first().map(|row| row.seq),
+            Some(13)
+        );
     }
 }

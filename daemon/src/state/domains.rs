@@ -59,7 +59,10 @@ pub(crate) struct ScopesRecord {
 
 impl From<ScopesRecord> for Scopes {
     fn from(record: ScopesRecord) -> Self {
-        Self { granted: record.granted, missing: record.missing }
+        Self {
+            granted: record.granted,
+            missing: record.missing,
+        }
     }
 }
 
@@ -88,7 +91,10 @@ impl State {
     }
 
     /// A removed domain of this org.
-    pub(crate) fn forgotten_by_org(&self, org_id: &str) -> Result<Option<DomainRecord>, StateError> {
+    pub(crate) fn forgotten_by_org(
+        &self,
+        org_id: &str,
+    ) -> Result<Option<DomainRecord>, StateError> {
         self.one_domain("SELECT record FROM forgotten WHERE org_id = ?1", org_id)
     }
 
@@ -101,7 +107,11 @@ impl State {
     }
 
     fn one_domain(&self, sql: &str, key: &str) -> Result<Option<DomainRecord>, StateError> {
-        let text = self.db().prepare_cached(sql)?.query_row([key], json_text).optional()?;
+        let text = self
+            .db()
+            .prepare_cached(sql)?
+            .query_row([key], json_text)
+            .optional()?;
         text.map(|text| parse(&text)).transpose()
     }
 
@@ -113,7 +123,12 @@ impl State {
         transaction.execute("DELETE FROM forgotten WHERE org_id = ?1", [&record.org_id])?;
         transaction.execute(
             "INSERT INTO domains (id, name, org_id, record) VALUES (?1, ?2, ?3, ?4)",
-            (record.id.to_string(), record.name.as_str(), &record.org_id, json),
+            (
+                record.id.to_string(),
+                record.name.as_str(),
+                &record.org_id,
+                json,
+            ),
         )?;
         transaction.commit()?;
         Ok(())
@@ -128,14 +143,23 @@ impl State {
         let mut db = self.db();
         let transaction = db.transaction()?;
         let text = transaction
-            .query_row("SELECT record FROM domains WHERE id = ?1", [id.to_string()], json_text)
+            .query_row(
+                "SELECT record FROM domains WHERE id = ?1",
+                [id.to_string()],
+                json_text,
+            )
             .optional()?;
         let Some(text) = text else { return Ok(None) };
         let mut record = parse(&text)?;
         change(&mut record);
         transaction.execute(
             "UPDATE domains SET name = ?2, org_id = ?3, record = ?4 WHERE id = ?1",
-            (id.to_string(), record.name.as_str(), &record.org_id, print(&record)?),
+            (
+                id.to_string(),
+                record.name.as_str(),
+                &record.org_id,
+                print(&record)?,
+            ),
         )?;
         transaction.commit()?;
         Ok(Some(record))
@@ -184,7 +208,10 @@ mod by_text {
 
     use serde::{Deserialize, Deserializer, Serializer};
 
-    pub(super) fn serialize<T: Display, S: Serializer>(value: &T, to: S) -> Result<S::Ok, S::Error> {
+    pub(super) fn serialize<T: Display, S: Serializer>(
+        value: &T,
+        to: S,
+    ) -> Result<S::Ok, S::Error> {
         to.collect_str(value)
     }
 
@@ -194,7 +221,9 @@ mod by_text {
         T::Err: Display,
         D: Deserializer<'de>,
     {
-        String::deserialize(from)?.parse().map_err(serde::de::Error::custom)
+        String::deserialize(from)?
+            .parse()
+            .map_err(serde::de::Error::custom)
     }
 }
 
@@ -229,8 +258,14 @@ pub(crate) mod tests {
         let state = State::open(&directory.path().join("state.db")).unwrap();
         let acme = record("acme", "00o1");
         state.insert_domain(&acme).unwrap();
-        assert!(state.insert_domain(&record("acme", "00o2")).is_err(), "a name is taken once");
-        assert!(state.insert_domain(&record("acme2", "00o1")).is_err(), "an org is taken once");
+        assert!(
+            state.insert_domain(&record("acme", "00o2")).is_err(),
+            "a name is taken once"
+        );
+        assert!(
+            state.insert_domain(&record("acme2", "00o1")).is_err(),
+            "an org is taken once"
+        );
         state.remove_domain(acme.id, Some(&acme)).unwrap();
         assert_eq!(state.domain("acme").unwrap(), None);
         assert_eq!(state.forgotten_by_org("00o1").unwrap(), Some(acme.clone()));

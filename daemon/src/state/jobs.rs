@@ -65,7 +65,11 @@ const COLUMNS: &str = "n, id, domain_id, domain, kind, \"trigger\", state, creat
 
 impl State {
     /// Keeps a new job; gives its place. With `plan`, also notes that it applies this plan, in the same transaction.
-    pub(crate) fn insert_job(&self, job: &JobRecord, plan: Option<PlanId>) -> Result<i64, StateError> {
+    pub(crate) fn insert_job(
+        &self,
+        job: &JobRecord,
+        plan: Option<PlanId>,
+    ) -> Result<i64, StateError> {
         let mut db = self.db();
         let transaction = db.transaction()?;
         transaction.execute(
@@ -180,7 +184,8 @@ impl State {
 
     /// Every job that has not ended, oldest first.
     pub(crate) fn unfinished_jobs(&self) -> Result<Vec<JobRecord>, StateError> {
-        let sql = format!("SELECT {COLUMNS} FROM jobs WHERE state IN ('queued', 'running') ORDER BY n");
+        let sql =
+            format!("SELECT {COLUMNS} FROM jobs WHERE state IN ('queued', 'running') ORDER BY n");
         self.select_jobs(&sql, Vec::new())
     }
 
@@ -190,7 +195,9 @@ impl State {
             "SELECT {COLUMNS} FROM jobs WHERE domain_id = ?1 AND kind = 'backup'
              AND finished_at IS NOT NULL AND started_at IS NOT NULL ORDER BY finished_at DESC, n DESC LIMIT 1"
         );
-        Ok(self.select_jobs(&sql, vec![domain.to_string().into()])?.pop())
+        Ok(self
+            .select_jobs(&sql, vec![domain.to_string().into()])?
+            .pop())
     }
 
     fn select_jobs(
@@ -257,7 +264,11 @@ impl Raw {
         Ok(JobRecord {
             n: self.n,
             id: self.id.parse().map_err(|_| BAD)?,
-            domain_id: self.domain_id.map(|id| id.parse()).transpose().map_err(|_| BAD)?,
+            domain_id: self
+                .domain_id
+                .map(|id| id.parse())
+                .transpose()
+                .map_err(|_| BAD)?,
             domain: self.domain,
             kind: self.kind.parse().map_err(|_| BAD)?,
             trigger: self.trigger.parse().map_err(|_| BAD)?,
@@ -266,7 +277,11 @@ impl Raw {
             started_at: time(self.started_at)?,
             finished_at: time(self.finished_at)?,
             attempts: self.attempts,
-            mode: self.mode.map(|mode| mode.parse()).transpose().map_err(|_| BAD)?,
+            mode: self
+                .mode
+                .map(|mode| mode.parse())
+                .transpose()
+                .map_err(|_| BAD)?,
             params: self.params,
             progress: self.progress,
             error_code: self.error_code,
@@ -315,9 +330,14 @@ pub(crate) mod tests {
         second.n = state.insert_job(&second, None).unwrap();
         let all = state.jobs(&JobFilter::default(), None, 10).unwrap();
         assert_eq!(all, [second.clone(), first.clone()]);
-        let page = state.jobs(&JobFilter::default(), Some(second.n), 10).unwrap();
+        let page = state
+            .jobs(&JobFilter::default(), Some(second.n), 10)
+            .unwrap();
         assert_eq!(page, [first.clone()]);
-        let filter = JobFilter { domain_id: Some(domain), ..JobFilter::default() };
+        let filter = JobFilter {
+            domain_id: Some(domain),
+            ..JobFilter::default()
+        };
         assert_eq!(state.jobs(&filter, None, 10).unwrap(), [first.clone()]);
 
         first.state = JobState::Failed;

@@ -51,7 +51,15 @@ impl State {
     /// One plan.
     pub(crate) fn plan(&self, id: PlanId) -> Result<Option<PlanRecord>, StateError> {
         const BAD: StateError = StateError::Damaged("a plan");
-        type Row = (String, String, String, String, String, Option<String>, Vec<u8>);
+        type Row = (
+            String,
+            String,
+            String,
+            String,
+            String,
+            Option<String>,
+            Vec<u8>,
+        );
         let row: Option<Row> = self
             .db()
             .prepare_cached(
@@ -87,7 +95,8 @@ impl State {
     /// A restore's journal so far, each record sealed.
     pub(crate) fn journal(&self, job: JobId) -> Result<Vec<Vec<u8>>, StateError> {
         let db = self.db();
-        let mut statement = db.prepare_cached("SELECT record FROM journal WHERE job = ?1 ORDER BY n")?;
+        let mut statement =
+            db.prepare_cached("SELECT record FROM journal WHERE job = ?1 ORDER BY n")?;
         let rows = statement.query_map([job.to_string()], |row| row.get(0))?;
         Ok(rows.collect::<Result<_, _>>()?)
     }
@@ -127,7 +136,9 @@ impl State {
     /// Adds to a domain's id map.
     pub(crate) fn insert_mapping(&self, mapping: &Mapping) -> Result<(), StateError> {
         self.db()
-            .prepare_cached("INSERT OR REPLACE INTO id_map (domain_id, name, pair) VALUES (?1, ?2, ?3)")?
+            .prepare_cached(
+                "INSERT OR REPLACE INTO id_map (domain_id, name, pair) VALUES (?1, ?2, ?3)",
+            )?
             .execute((mapping.domain_id.to_string(), mapping.name, &mapping.pair))?;
         Ok(())
     }
@@ -155,7 +166,11 @@ mod tests {
         let state = State::open(&directory.path().join("state.db")).unwrap();
         let (job, other) = (JobId::random().unwrap(), JobId::random().unwrap());
         let domain_id = DomainId::random().unwrap();
-        let mapping = Mapping { domain_id, name: [1; 16], pair: b"pair".to_vec() };
+        let mapping = Mapping {
+            domain_id,
+            name: [1; 16],
+            pair: b"pair".to_vec(),
+        };
         state.append_journal(job, b"a", None).unwrap();
         state.append_journal(other, b"x", None).unwrap();
         state.append_journal(job, b"b", Some(&mapping)).unwrap();
@@ -180,7 +195,9 @@ mod tests {
         state.insert_plan(&plan(1)).unwrap();
         state.insert_plan(&plan(2)).unwrap();
         let applied = crate::state::jobs::tests::job(JobKind::Restore, None);
-        state.insert_job(&applied, Some(PlanId::from_bytes([2; 8]))).unwrap();
+        state
+            .insert_job(&applied, Some(PlanId::from_bytes([2; 8])))
+            .unwrap();
         let later = Timestamp::from_second(60).unwrap();
         assert_eq!(state.drop_plans_before(later).unwrap(), 1);
         assert!(state.plan(PlanId::from_bytes([1; 8])).unwrap().is_none());

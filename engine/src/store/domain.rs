@@ -315,7 +315,7 @@ impl DomainStore {
         Ok((problems, snapshots))
     }
 
-    fn read_markers(&self) -> Result<Vec<StoreProblem>, StoreError> {
+    pub(super) fn read_markers(&self) -> Result<Vec<StoreProblem>, StoreError> {
         let shared = &self.shared;
         let mut problems = Vec::new();
         let prefix = format!("{}/markers/", shared.domain);

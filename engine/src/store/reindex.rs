@@ -52,7 +52,6 @@ impl Store {
         fresh.inner.index.transact(|transaction| index::copy_numbers(&self.inner.index.read(), transaction))?;
         monitor.report(Progress::Phase { name: "reindexing", total: Some(domains.len() as u64) });
         let mut report = ReindexReport::default();
-        let mut seen = BTreeSet::new();
         for domain in domains {
             if monitor.is_cancelled() {
                 drop(fresh);
@@ -62,10 +61,9 @@ impl Store {
             let (problems, snapshots) = domain.rebuilt_in(&fresh)?;
             report.problems.extend(problems);
             report.snapshots += snapshots;
-            seen.insert(domain.domain());
             monitor.report(Progress::Done { object_type: None, count: 1 });
         }
-        report.problems.extend(self.foreign(&seen)?);
+        report.problems.extend(self.foreign_blobs(domains)?);
         fresh.checkpoint_wal()?;
         drop(fresh);
         self.inner.index.replace_by(&beside)?;
@@ -74,7 +72,8 @@ impl Store {
     }
 
     /// Blobs that are none of the store's.
-    fn foreign(&self, domains: &BTreeSet<DomainId>) -> Result<Vec<StoreProblem>, StoreError> {
+    pub(crate) fn foreign_blobs(&self, domains: &[DomainStore]) -> Result<Vec<StoreProblem>, StoreError> {
+        let domains: BTreeSet<DomainId> = domains.iter().map(DomainStore::domain).collect();
         const KNOWN: [&str; 5] = ["keys", "packs", "records", "markers", "registration"];
         let mut problems = Vec::new();
         for blob in self.inner.blobs.list("")? {

@@ -92,8 +92,10 @@ struct TypeState {
     before: HashMap<u32, Before>,
     /// For those types: the objects that were given, or are known to be gone.
     decided: HashSet<u32>,
-    /// For types whose ids hold their parent: the parents of which something was given, and the objects given one by one.
+    /// For types whose ids hold their parent: the parents of which something was given, those that were listed, and the
+    /// objects given one by one.
     touched: HashSet<u32>,
+    listed: HashSet<u32>,
     single: BTreeSet<Key>,
     entries: Vec<Entry>,
     builder: Option<(u32, ChunkBuilder)>,
@@ -350,6 +352,7 @@ impl<'m> SnapshotWriter<'m> {
         let new_parent = self.is_new(parent);
         let state = self.state(object_type)?;
         let again = !state.touched.insert(parent);
+        state.listed.insert(parent);
         let space = state.space.filter(|_| !new_parent);
         let earlier: BTreeMap<u32, bool> = if again {
             let entries = state.entries.iter().filter(|entry| entry.key.parent == parent);
@@ -750,7 +753,7 @@ impl Sink for SnapshotWriter<'_> {
         }
         if !ids_hold_parent(object_type) {
             for (key, before) in &state.before {
-                if !state.decided.contains(key) {
+                if state.decided.insert(*key) {
                     let key = Key { parent: before.parent, key: *key };
                     state.entries.push(Entry { key, what: What::Gone, had: true });
                 }
@@ -764,11 +767,10 @@ impl Sink for SnapshotWriter<'_> {
         let mut parent = 0;
         while let Some(next) = index::next_parent(&read, space, parent)? {
             parent = next;
-            // A parent that was listed has been dealt with; one of which only single objects were given has not.
-            let listed = state.touched.contains(&parent) && !state.single.iter().any(|key| key.parent == parent);
-            if listed {
+            if state.listed.contains(&parent) {
                 continue;
             }
+            state.touched.insert(parent);
             for version in index::open_under(&read, space, parent)? {
                 if !state.single.contains(&version.key) {
                     state.entries.push(Entry { key: version.key, what: What::Gone, had: true });

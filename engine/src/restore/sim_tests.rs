@@ -1,0 +1,241 @@
+//! The whole way against the simulated org: back up, lose, plan, apply, compare.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use http::Method;
+use okta_sim::{OktaSim, RateLimits};
+use secrecy::SecretString;
+
+use crate::blobs::Memory;
+use crate::catalogue::{self, ObjectType, RestoreClass};
+use crate::clock::{Clock, SystemClock};
+use crate::collect::{CollectOptions, collect};
+use crate::diff::{self, DiffKind, DiffLine};
+use crate::export::export;
+use crate::id::{DomainId, SnapshotId};
+use crate::keys::FileProvider;
+use crate::monitor::Silent;
+use crate::okta::{Credentials, Http, HttpOptions, OktaDomain};
+use crate::plan::{IdMap, Mode, ObjectName, RestorePlan, Selection};
+use crate::store::{DomainStore, SnapshotReader, Store};
+use crate::testing::fake::kind;
+
+use super::{JournalRecord, MemoryJournal, Outcome, RestoreReport, apply, plan_restore};
+
+/// An org, a store of it, and the client between them.
+struct Bench {
+    sim: OktaSim,
+    api: Http,
+    domain: DomainStore,
+    _store: Store,
+    _directory: tempfile::TempDir,
+}
+
+impl Bench {
+    fn new(users: u32) -> Self {
+        let sim = OktaSim::builder().users(users).seed(7).rate_limits(RateLimits::Off).start().unwrap();
+        let directory = tempfile::tempdir().unwrap();
+        let store = Store::open(Arc::new(Memory::new()), &directory.path().join("index.db")).unwrap();
+        let provider = FileProvider::open_or_create(&directory.path().join("kek"), true);
+        let id = DomainId::from_bytes([3; 8]);
+        store.create_domain_keys(id, &provider).unwrap();
+        let domain = store.open_domain(id, &provider).unwrap();
+        let okta_domain: OktaDomain = sim.url().parse().unwrap();
+        let credentials = Credentials::ApiToken(SecretString::from(sim.api_token().to_owned()));
+        let options = HttpOptions::new(okta_domain, credentials, Arc::new(SystemClock), Arc::new(Silent));
+        let api = Http::new(options).unwrap();
+        Self { sim, api, domain, _store: store, _directory: directory }
+    }
+
+    fn backup(&self) -> SnapshotId {
+        let mut writer = self.domain.begin(&Silent, SystemClock.now()).unwrap();
+        let options = CollectOptions { log_settle: std::time::Duration::ZERO, ..CollectOptions::default() };
+        let collected = collect(&self.api, &options, &mut writer, &SystemClock, &Silent).unwrap();
+        writer.finish(collected.as_of, collected.watermark).unwrap().id
+    }
+
+    fn reader(&self, snapshot: SnapshotId) -> SnapshotReader {
+        self.domain.reader(snapshot).unwrap()
+    }
+
+    fn plan(&self, snapshot: SnapshotId, selection: &Selection, mode: Mode, ids: &IdMap) -> RestorePlan {
+        self.sim.clear_requests();
+        let reader = self.reader(snapshot);
+        let plan = plan_restore(&self.api, &reader, selection, mode, ids, &SystemClock, &Silent).unwrap();
+        assert!(self.sim.write_requests().is_empty(), "planning sends no write");
+        plan
+    }
+
+    fn apply(&self, plan: &RestorePlan) -> (RestoreReport, IdMap) {
+        let mut journal = MemoryJournal::default();
+        let approved = plan.clone().approve(plan.digest().unwrap()).unwrap();
+        let report = apply(&self.api, &approved, &mut journal, &SystemClock, &Silent).unwrap();
+        let mut ids = IdMap::default();
+        for (object_type, old, new) in journal.noted.iter().filter_map(JournalRecord::mapping) {
+            ids.insert(object_type, old, new);
+        }
+        (report, ids)
+    }
+
+    fn differences(&self, snapshot: SnapshotId) -> Vec<DiffLine> {
+        let mut lines = Vec::new();
+        diff::with_live(&self.api, &self.reader(snapshot), true, &SystemClock, &Silent, &mut |line| {
+            lines.push(line);
+            Ok(())
+        })
+        .unwrap();
+        lines
+    }
+
+    fn delete(&self, object_type: &str, id: &str, parent: Option<&str>) -> bool {
+        let entry = kind(object_type).entry();
+        let Some(delete) = entry.delete else { return false };
+        let path = |template: &str| crate::collect::expand(template, id, parent, None);
+        let admin = self.sim.admin();
+        if let Some(lifecycle) = entry.lifecycle.filter(|lifecycle| lifecycle.delete_only_inactive) {
+            admin.request(&Method::POST, &path(lifecycle.deactivate), None);
+        }
+        admin.request(&Method::DELETE, &path(delete), None).is_success()
+    }
+}
+
+fn problems(report: &RestoreReport) -> Vec<String> {
+    report
+        .actions
+        .iter()
+        .filter(|action| !matches!(action.outcome, Outcome::Done | Outcome::Skipped) || !action.differs.is_empty())
+        .map(|a| format!("{:?} {} {} {:?}: {:?} {:?} {:?} {:?}", a.action, a.object_type, a.id, a.outcome, a.code, a.detail, a.verification, a.differs))
+        .collect()
+}
+
+/// The names of a type's live objects, sorted.
+fn names(sim: &OktaSim, object_type: ObjectType) -> Vec<String> {
+    let mut names: Vec<String> = sim
+        .dump(object_type.name())
+        .values()
+        .map(|json| {
+            crate::plan::name_of(object_type, serde_json::to_string(json).unwrap().as_bytes()).unwrap_or_default()
+        })
+        .collect();
+    names.sort();
+    names
+}
+
+fn all_names(sim: &OktaSim) -> BTreeMap<&'static str, Vec<String>> {
+    catalogue::all().map(|object_type| (object_type.name(), names(sim, object_type))).collect()
+}
+
+#[test]
+fn groups_rules_users_and_apps_lost_in_a_disaster_come_back() {
+    let bench = Bench::new(250);
+    let before = all_names(&bench.sim);
+    let snapshot = bench.backup();
+    assert!(bench.differences(snapshot).is_empty(), "{:#?}", bench.differences(snapshot));
+    let reader = bench.reader(snapshot);
+
+    let admin = bench.sim.admin();
+    for rule in bench.sim.ids("group_rule").into_iter().take(2) {
+        assert!(admin.delete_rule(&rule).is_success());
+    }
+    let dump = bench.sim.dump("group");
+    let groups: Vec<&String> =
+        dump.iter().filter(|(_, group)| group["type"] == "OKTA_GROUP").map(|(id, _)| id).take(3).collect();
+    for group in &groups {
+        assert!(admin.delete_group(group).is_success());
+    }
+    let users: Vec<String> = bench.sim.dump("user").iter().filter(|(_, user)| user["status"] == "ACTIVE").map(|(id, _)| id.clone()).take(25).collect();
+    for user in &users {
+        assert!(admin.delete_user(user).is_success());
+    }
+    let system = ["saasure", "okta_admin_console", "okta_enduser", "okta_browser_plugin"];
+    let apps: Vec<String> = bench.sim.dump("app").iter().filter(|(_, app)| !system.contains(&app["name"].as_str().unwrap())).map(|(id, _)| id.clone()).take(2).collect();
+    for app in &apps {
+        assert!(admin.delete_app(app).is_success());
+    }
+    let removed = bench.differences(snapshot).iter().filter(|line| line.change == DiffKind::Removed).count();
+    assert!(removed >= 30, "{removed}");
+
+    let plan = bench.plan(snapshot, &Selection::default(), Mode::Missing, &IdMap::default());
+    assert_eq!(plan.held_back, Vec::new());
+    assert_eq!(plan.warnings, Vec::<String>::new());
+    let (report, ids) = bench.apply(&plan);
+    assert_eq!(problems(&report), Vec::<String>::new());
+    assert!(bench.sim.mails().is_empty(), "no e-mail is sent");
+    let after = all_names(&bench.sim);
+    for (object_type, names) in &before {
+        assert_eq!(names, &after[object_type], "{object_type}");
+    }
+    let again = bench.plan(snapshot, &Selection::default(), Mode::Missing, &ids);
+    assert_eq!(again.actions, Vec::new());
+    drop(reader);
+}
+
+#[test]
+fn one_of_every_type_that_can_be_created_comes_back() {
+    let bench = Bench::new(60);
+    let before = all_names(&bench.sim);
+    let snapshot = bench.backup();
+    let mut deleted = BTreeMap::new();
+    for object_type in catalogue::all().filter(|t| t.entry().class == RestoreClass::Create) {
+        let reader = bench.reader(snapshot);
+        let mut candidates = Vec::new();
+        reader
+            .for_each(object_type, &mut |stored| {
+                candidates.push(stored);
+                Ok(())
+            })
+            .unwrap();
+        for stored in candidates {
+            let json = crate::plan::values::parse(&stored.body);
+            let grand = stored.parent.as_ref().filter(|_| object_type.name() == "as_policy_rule");
+            let creatable = crate::plan::body::cannot_create(object_type, &json).is_none();
+            if grand.is_none() && creatable && object_type.name() != "user" && bench.delete(object_type.name(), &stored.id, stored.parent.as_deref()) {
+                deleted.insert(object_type.name(), stored.id);
+                break;
+            }
+        }
+    }
+    assert!(deleted.len() >= 12, "{deleted:?}");
+    let plan = bench.plan(snapshot, &Selection::default(), Mode::Missing, &IdMap::default());
+    let (report, ids) = bench.apply(&plan);
+    assert_eq!(problems(&report), Vec::<String>::new());
+    assert_eq!(plan.held_back, Vec::new());
+    let after = all_names(&bench.sim);
+    for (object_type, names) in &before {
+        assert_eq!(names, &after[object_type], "{object_type}, deleted {deleted:?}");
+    }
+    let again = bench.plan(snapshot, &Selection::default(), Mode::Missing, &ids);
+    assert_eq!(again.actions, Vec::new());
+}
+
+#[test]
+fn a_plan_for_one_group_does_not_list_users_members_or_assignments() {
+    let bench = Bench::new(250);
+    let snapshot = bench.backup();
+    let id = bench.sim.dump("group").iter().find(|(_, group)| group["type"] == "OKTA_GROUP").map(|(id, _)| id.clone()).unwrap();
+    let selection = Selection { objects: vec![ObjectName::new(kind("group"), &id)], ..Selection::default() };
+    bench.plan(snapshot, &selection, Mode::Missing, &IdMap::default());
+    let wide: Vec<String> = bench.sim.requests().iter().map(|request| request.path.clone()).filter(|path| path == "/api/v1/users" || path.ends_with("/users")).collect();
+    assert_eq!(wide, Vec::<String>::new());
+}
+
+#[test]
+fn an_export_gives_every_object_once() {
+    let bench = Bench::new(20);
+    let snapshot = bench.backup();
+    let reader = bench.reader(snapshot);
+    let types: Vec<ObjectType> = catalogue::all().collect();
+    let mut counts: BTreeMap<ObjectType, u64> = BTreeMap::new();
+    export(&reader, &types, &Silent, &mut |item| {
+        let line: serde_json::Value = serde_json::from_slice(&item.line).unwrap();
+        assert_eq!(line["id"], item.id.as_str());
+        assert!(line["object"].is_object());
+        *counts.entry(item.object_type).or_default() += 1;
+        Ok(())
+    })
+    .unwrap();
+    for object_type in types {
+        assert_eq!(counts.get(&object_type).copied().unwrap_or(0), reader.count(object_type), "{object_type}");
+    }
+}
