@@ -379,7 +379,9 @@ fn backups_of_an_unchanged_org_change_nothing_and_deletions_are_confirmed() {
     for user in &gone {
         assert!(sim.admin().delete_user(user).is_success());
     }
+    let api_counts: Vec<(ObjectType, usize)> = all().map(|t| (t, ids(&sim, t).len())).collect();
     let third = run();
+    for (t, n) in api_counts { println!("{t} {n} {:?} {:?}", second.snapshot.counts.get(&t), third.snapshot.counts.get(&t)); }
     assert_eq!(third.outcome, Outcome::Succeeded, "{:?}", third.warnings);
     assert_eq!(third.snapshot.counts[&of("user")], second.snapshot.counts[&of("user")] - 3);
     let reader = vault.snapshots.reader(third.snapshot.id).unwrap();
