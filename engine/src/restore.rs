@@ -73,7 +73,7 @@ impl JournalRecord {
     #[must_use]
     pub fn mapping(&self) -> Option<(ObjectType, &str, &str)> {
         match self {
-            Self::Done(report) if report.outcome == Outcome::Done => report
+            Self::Done(report) if matches!(report.outcome, Outcome::Done | Outcome::Skipped) => report
                 .new_id
                 .as_deref()
                 .filter(|new| *new != report.id)

@@ -24,6 +24,9 @@ pub(crate) fn after(entry: &Entry) -> u32 {
     u32::from(entry.restore_order) * 10 + 5
 }
 
+/// Where an app that was inactive is deactivated again: once everything is assigned to it.
+pub(crate) const APP_AT_REST: u32 = 9_000;
+
 /// The first or second change of a user's state.
 pub(crate) fn user_state(step: usize) -> u32 {
     USER_STATE + u32::try_from(step).unwrap_or(u32::MAX - USER_STATE)

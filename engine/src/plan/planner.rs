@@ -469,7 +469,8 @@ impl<'a> Planner<'a> {
     fn draft_creation(&mut self, name: &ObjectName, held: &Held) -> Result<(), StateError> {
         let entry = name.object_type.entry();
         let json = values::parse(&held.body);
-        let wanted = body::for_creation(name.object_type, &json);
+        let mut wanted = body::for_creation(name.object_type, &json);
+        self.leave_out_unknown_attributes(name, &json, &mut wanted)?;
         for loss in body::losses(name.object_type, &json) {
             self.list_loss(name, &json, loss);
         }
@@ -501,6 +502,60 @@ impl<'a> Planner<'a> {
             self.draft_link(name, &json, types(reference.to).next(), put, &end, None)?;
         }
         Ok(())
+    }
+
+    /// Takes out of a new user what the live schema of its type does not have: Okta refuses a profile with it.
+    ///
+    /// A type that is created again, or a schema that this plan writes, has everything.
+    fn leave_out_unknown_attributes(&mut self, name: &ObjectName, json: &Json, wanted: &mut Json) -> Result<(), StateError> {
+        if name.object_type.name() != "user" {
+            return Ok(());
+        }
+        let Some(known) = self.live_attributes(json)? else {
+            return Ok(());
+        };
+        let Some(Json::Object(profile)) = at(json, "profile") else {
+            return Ok(());
+        };
+        for (key, value) in profile {
+            if known.contains(key) || *value == Json::Null {
+                continue;
+            }
+            super::path::set(wanted, &["profile", key], None);
+            self.cannot_restore.push(CannotRestore {
+                object_type: name.object_type,
+                id: name.id.clone(),
+                name: values::name_in(name.object_type.entry(), json),
+                what: format!("profile.{key}"),
+                instead: "The schema no longer has the attribute: restore user_schema with mode additive first."
+                    .to_owned(),
+            });
+        }
+        Ok(())
+    }
+
+    /// The attributes that the live schema of a user's type has; `None` where that is not known or will be written.
+    fn live_attributes(&mut self, user: &Json) -> Result<Option<BTreeSet<String>>, StateError> {
+        let (Ok(schema), Some(type_id)) = ("user_schema".parse::<ObjectType>(), text_at(user, "type.id")) else {
+            return Ok(None);
+        };
+        let Some(held) = self.request.target.children(schema, type_id)?.pop() else {
+            return Ok(None);
+        };
+        let rewritten = self.request.mode == Mode::Additive && self.request.selection.takes(schema, &held.id);
+        let Fate::Live(id) = self.fate(schema, &held.id)? else { return Ok(None) };
+        let Presence::Here(live) = self.look(schema, &id)? else { return Ok(None) };
+        if rewritten {
+            return Ok(None);
+        }
+        let live = values::parse(&live.body);
+        let mut known = BTreeSet::new();
+        for part in ["definitions.base.properties", "definitions.custom.properties"] {
+            if let Some(Json::Object(properties)) = at(&live, part) {
+                known.extend(properties.keys().cloned());
+            }
+        }
+        Ok((!known.is_empty()).then_some(known))
     }
 
     /// Live objects with the object's natural key: none of them is ever taken for a new one.
@@ -552,7 +607,8 @@ impl<'a> Planner<'a> {
                 self.draft_state(name, json, Operation::Activate, "ACTIVE", order::after(entry))
             }
             "INACTIVE" if first == "ACTIVE" => {
-                self.draft_state(name, json, Operation::DeactivateCreated, "INACTIVE", order::after(entry))
+                let order = if entry.name == "app" { order::APP_AT_REST } else { order::after(entry) };
+                self.draft_state(name, json, Operation::DeactivateCreated, "INACTIVE", order)
             }
             _ => Ok(()),
         }
@@ -864,6 +920,15 @@ impl<'a> Planner<'a> {
         if !self.can_relate(&near_name)? {
             return Ok(()); // imported and built-in groups fill themselves
         }
+        if let Fate::Live(id) = &far_fate
+            && far.name() == "user"
+            && let Presence::Here(user) = self.look(far, id)?
+            && values::status(far.entry(), &values::parse(&user.body)) == Some("DEPROVISIONED")
+        {
+            let text = format!("{far_name} is deactivated");
+            self.hold_back(&name, &Json::Null, text, Some("Reactivate the user, then plan again."));
+            return Ok(());
+        }
         // An object restored earlier, under another id, may have the relation already.
         if let (Fate::Live(near_id), Fate::Live(far_id)) = (&near_fate, &far_fate)
             && (near_id != parent || far_id != key)
@@ -1134,6 +1199,10 @@ impl<'a> Planner<'a> {
         }
         if values::system_mark(entry, &now) == Some(false) {
             self.hold_back(&name, &now, "Okta does not let it be changed".to_owned(), None);
+            return Ok(());
+        }
+        if entry.name == "user" && values::status(entry, &now) == Some("DEPROVISIONED") {
+            self.warnings.insert(format!("{name} names an old id, and a deactivated user cannot be changed."));
             return Ok(());
         }
         self.draft_update(&name, live, &now, changes, Reason::Repoint, snapshot.map(|_| &before))

@@ -25,6 +25,7 @@ pub(crate) fn verify(
     done: &[(&Action, Resolved)],
 ) -> Result<Findings, OktaError> {
     let mut findings = Findings::new();
+    let rewritten = rewritten_later(done);
     let mut relations: BTreeMap<(u16, String), Vec<&(&Action, Resolved)>> = BTreeMap::new();
     for pair in done {
         let (action, resolved) = pair;
@@ -39,7 +40,15 @@ pub(crate) fn verify(
             }
             _ => object(org, action, resolved),
         };
-        findings.insert(action.seq, bearable(found)?);
+        let (mut verification, mut differs) = bearable(found)?;
+        if action.work.operation == Operation::Create {
+            let object = (action.object_type.code(), action.id.as_str());
+            differs.retain(|path| !rewritten.contains(&(object.0, object.1, path.as_str())));
+            if differs.is_empty() && verification == Verification::Differs {
+                verification = Verification::AsPlanned;
+            }
+        }
+        findings.insert(action.seq, (verification, differs));
         monitor.report(Progress::Done { object_type: Some(action.object_type), count: 1 });
     }
     for ((_, parent), pairs) in relations {
@@ -50,6 +59,17 @@ pub(crate) fn verify(
         }
     }
     Ok(findings)
+}
+
+/// What of created objects a later action of the same plan wrote anew: a manager who was created too.
+fn rewritten_later<'a>(done: &'a [(&Action, Resolved)]) -> BTreeSet<(u16, &'a str, &'a str)> {
+    done.iter()
+        .filter(|(action, _)| matches!(action.work.operation, Operation::Update { .. }))
+        .flat_map(|(action, _)| {
+            let paths = action.changes.iter().map(|change| change.path.as_str());
+            paths.map(|path| (action.object_type.code(), action.id.as_str(), path))
+        })
+        .collect()
 }
 
 /// A read that fails for one object says nothing about it; one that fails for all stops the reading.
