@@ -26,6 +26,7 @@ mod mappings;
 pub mod openapi;
 mod org;
 mod person;
+pub mod picture;
 mod random;
 mod requests;
 mod response;

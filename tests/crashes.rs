@@ -1,0 +1,185 @@
+//! Crashes and shutdowns: what was acknowledged is there, what was not leaves nothing behind, and
+//! jobs go on.
+
+use okta_sim::picture::Picture;
+use okta_sim::{Fault, FaultAction, OktaSim};
+use orgkeep_tests::TestDaemon;
+use orgkeep_tests::wait::until;
+use serde_json::Value;
+
+use crate::backup::lost;
+use crate::restore::{disaster, latest, left_to_do};
+
+/// Longer than any test: the answer never comes.
+const NEVER: FaultAction = FaultAction::Slow { ms: 600_000 };
+
+/// Waits until the org has been asked `count` times.
+fn asked(okta: &OktaSim, method: &str, beginning: &str, count: usize) {
+    until(
+        format!("{method} {beginning} is asked {count} times"),
+        || {
+            let requests = okta.requests();
+            let matching = requests
+                .iter()
+                .filter(|request| request.method == method && request.path.starts_with(beginning));
+            (matching.count() >= count).then_some(())
+        },
+    );
+}
+
+fn end_of(daemon: &TestDaemon, job: &Value) -> Value {
+    let id = job["id"].as_str().unwrap();
+    until("the job ends", || {
+        let job = daemon.json(["jobs", "show", id]);
+        job["finished_at"].is_string().then_some(job)
+    })
+}
+
+#[test]
+fn a_backup_goes_on_after_the_daemon_was_killed_anywhere_in_it() {
+    let okta = OktaSim::with_users(60);
+    let mut daemon = TestDaemon::start(&okta);
+    daemon.ctl(["backup-now", "--wait"]).success();
+    let acknowledged = daemon.json_lines(["snapshots"]);
+    for (round, (path, nth)) in [
+        ("/api/v1/users", 1),
+        ("/api/v1/groups/", 4),
+        ("/api/v1/apps", 2),
+        ("/api/v1/policies", 1),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let id = okta.ids("user").remove(round);
+        assert!(okta.admin().delete_user(&id).is_success());
+        okta.clear_requests();
+        okta.fault(Fault::on("GET", &format!("{path}*"), NEVER).nth(nth).once());
+        let job = daemon.json(["backup-now"]);
+        asked(&okta, "GET", path, usize::try_from(nth).unwrap());
+        daemon.kill();
+        okta.clear_faults();
+        daemon.restart();
+        let ended = end_of(&daemon, &job);
+        assert_eq!(ended["state"], "succeeded", "{ended}");
+        assert_eq!(lost(&okta, &daemon), [""; 0]);
+        let snapshots = daemon.json_lines(["snapshots"]);
+        assert_eq!(snapshots.len(), round + 2);
+        assert_eq!(snapshots.last(), acknowledged.last());
+    }
+    daemon.ctl(["store", "check", "--read-data"]).success();
+    daemon.ctl(["audit", "--verify"]).success();
+}
+
+#[test]
+fn a_restore_goes_on_after_the_daemon_was_killed_and_creates_nothing_twice() {
+    let okta = OktaSim::with_users(80);
+    let mut daemon = TestDaemon::start(&okta);
+    daemon.ctl(["backup-now", "--wait"]).success();
+    let snapshot = latest(&daemon);
+    let before = Picture::of(&okta);
+    disaster(&okta);
+    let plan = daemon.json(["restore", "plan", "--snapshot", &snapshot]);
+    okta.clear_requests();
+    // The write happens, and its answer is lost with the daemon.
+    for (path, nth) in [
+        ("/api/v1/users", 3),
+        ("/api/v1/groups", 1),
+        ("/api/v1/apps", 1),
+    ] {
+        okta.fault(
+            Fault::on("POST", &format!("{path}*"), NEVER)
+                .nth(nth)
+                .once(),
+        );
+    }
+    let job = daemon.json(["restore", "apply", plan["id"].as_str().unwrap()]);
+    for round in 1.. {
+        let stuck = until("the restore is stuck or ended", || {
+            let now = daemon.json(["jobs", "show", job["id"].as_str().unwrap()]);
+            if now["finished_at"].is_string() {
+                return Some(false);
+            }
+            let writes = okta.write_requests().len();
+            std::thread::sleep(std::time::Duration::from_millis(700));
+            (writes > 0 && okta.write_requests().len() == writes).then_some(true)
+        });
+        if !stuck {
+            break;
+        }
+        assert!(round <= 6, "each fault stops the restore once at most");
+        daemon.kill();
+        daemon.restart();
+    }
+    let ended = end_of(&daemon, &job);
+    assert_eq!(ended["state"], "succeeded", "{ended}");
+    let after = Picture::of(&okta);
+    assert_eq!(before.missing_in(&after), [""; 0]);
+    assert_eq!(after.missing_in(&before), [""; 0]);
+    assert_eq!(left_to_do(&daemon, &snapshot), 0);
+    assert!(okta.mails().is_empty());
+}
+
+#[test]
+fn a_daemon_asked_to_end_stops_its_job_and_takes_it_up_again() {
+    let okta = OktaSim::with_users(60);
+    let mut daemon = TestDaemon::start(&okta);
+    okta.fault(
+        Fault::on("GET", "/api/v1/groups*", FaultAction::Slow { ms: 3_000 })
+            .nth(2)
+            .once(),
+    );
+    okta.clear_requests();
+    let job = daemon.json(["backup-now"]);
+    asked(&okta, "GET", "/api/v1/groups", 2);
+    let status = daemon.terminate();
+    assert!(status.success(), "{status}");
+    assert!(!daemon.socket().exists(), "the socket is gone");
+    okta.clear_faults();
+    daemon.restart();
+    let ended = end_of(&daemon, &job);
+    assert_eq!(ended["state"], "succeeded", "{ended}");
+    assert_eq!(lost(&okta, &daemon), [""; 0]);
+    assert_eq!(daemon.json_lines(["snapshots"]).len(), 1);
+}
+
+#[test]
+fn who_follows_a_job_follows_it_through_a_restart() {
+    let okta = OktaSim::with_users(40);
+    let mut daemon = TestDaemon::start(&okta);
+    okta.fault(Fault::on("GET", "/api/v1/apps*", NEVER).nth(2).once());
+    okta.clear_requests();
+    let mut follower = daemon
+        .ctl_command(["backup-now", "--wait", "--json"])
+        .stdout(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
+    asked(&okta, "GET", "/api/v1/apps", 2);
+    daemon.kill();
+    okta.clear_faults();
+    daemon.restart();
+    let status = until("the follower ends", || follower.try_wait().unwrap());
+    assert_eq!(status.code(), Some(0));
+}
+
+#[test]
+fn a_lost_state_file_does_not_cost_the_data() {
+    let okta = OktaSim::with_users(20);
+    let mut daemon = TestDaemon::start(&okta);
+    daemon.ctl(["backup-now", "--wait"]).success();
+    let snapshots = daemon.json_lines(["snapshots"]);
+    assert!(daemon.terminate().success());
+    for file in daemon.files() {
+        let name = file.file_name().unwrap().to_string_lossy().into_owned();
+        if name.starts_with("state.db") || name.starts_with("index.db") {
+            std::fs::remove_file(file).unwrap();
+        }
+    }
+    daemon.restart();
+    assert_eq!(
+        daemon.json(["domains", "show", "acme"])["org_id"],
+        okta.org_id()
+    );
+    assert_eq!(daemon.json_lines(["snapshots"]), snapshots);
+    daemon.ctl(["backup-now", "--wait"]).success();
+    assert_eq!(daemon.json_lines(["snapshots"]).len(), 2);
+}
