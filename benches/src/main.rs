@@ -21,7 +21,7 @@ enum Command {
     Backup {
         /// How many users the org has; may be given several times.
         #[arg(long, default_values_t = [10_000, 100_000])]
-        users: Vec<usize>,
+        users: Vec<u32>,
         /// What the generated org depends on besides its size.
         #[arg(long, default_value_t = 1)]
         seed: u64,
