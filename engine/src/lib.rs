@@ -18,6 +18,13 @@
 //! | [`index`] | Every SQL statement over the store |
 //! | [`store`] | Snapshots: written, read, compared, removed, rebuilt |
 //! | [`check`], [`retention`] | What is damaged; what may be removed |
+//! | [`schedule`] | When a domain's backups are due |
+//! | [`okta`] | The seam to an org, and the client behind it |
+//! | [`collect`] | Reads an org as of one moment |
+//! | [`authorize`] | Finds out what credentials may read and write |
+//! | [`backup`] | One backup of one domain |
+pub mod authorize;
+pub mod backup;
 pub mod blobs;
 pub mod canonical;
 pub mod catalogue;
@@ -25,13 +32,16 @@ pub mod check;
 pub mod chunk;
 pub mod clock;
 pub mod codec;
+pub mod collect;
 pub mod durable;
 pub mod id;
 pub mod index;
 pub mod keys;
 pub mod monitor;
 pub mod object;
+pub mod okta;
 pub mod pack;
 pub mod record;
 pub mod retention;
+pub mod schedule;
 pub mod store;
