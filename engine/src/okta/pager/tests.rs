@@ -19,7 +19,10 @@ fn ids_of(api: &dyn OktaApi, path: &str) -> Result<Vec<String>, OktaError> {
 }
 
 fn body(ids: &[u32]) -> String {
-    let items: Vec<String> = ids.iter().map(|id| format!("{{\"id\":\"{id}\"}}")).collect();
+    let items: Vec<String> = ids
+        .iter()
+        .map(|id| format!("{{\"id\":\"{id}\"}}"))
+        .collect();
     format!("[{}]", items.join(","))
 }
 
@@ -76,7 +79,12 @@ fn a_page_that_times_out_is_asked_for_at_half_its_size() {
         Ok(page("[{\"id\":\"1\"}]", next))
     });
     assert_eq!(ids_of(&api, "/a?limit=200").unwrap().len(), 2);
-    let wanted = ["/a?limit=200", "/a?limit=100", "/a?limit=50", "/a?after=1&limit=50"];
+    let wanted = [
+        "/a?limit=200",
+        "/a?limit=100",
+        "/a?limit=50",
+        "/a?after=1&limit=50",
+    ];
     assert_eq!(*asked.lock().unwrap(), wanted);
 }
 
@@ -95,7 +103,11 @@ fn circles_other_lists_and_pages_that_are_no_lists_are_errors() {
 #[test]
 fn a_cursor_that_always_expires_is_given_up() {
     let api = Scripted(|call: &Call| {
-        if call.path.contains("after") { Err(refused(400, "E0000029")) } else { Ok(page("[]", Some("/a?after=1".to_owned()))) }
+        if call.path.contains("after") {
+            Err(refused(400, "E0000029"))
+        } else {
+            Ok(page("[]", Some("/a?after=1".to_owned())))
+        }
     });
     assert_eq!(ids_of(&api, "/a").unwrap_err().code(), "okta_refused");
 }

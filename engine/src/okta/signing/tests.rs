@@ -13,7 +13,9 @@ fn verified(key: &SigningKey, public: &DecodingKey) -> Value {
     let mut validation = Validation::new(key.algorithm);
     validation.set_audience(&[AUDIENCE]);
     validation.validate_exp = false;
-    jsonwebtoken::decode::<Value>(&text, public, &validation).unwrap().claims
+    jsonwebtoken::decode::<Value>(&text, public, &validation)
+        .unwrap()
+        .claims
 }
 
 /// The elements of a DER sequence.
@@ -24,7 +26,12 @@ fn elements(mut der: &[u8]) -> Vec<Vec<u8>> {
             short @ 0..0x80 => (2, usize::from(short)),
             long => {
                 let count = usize::from(long & 0x7f);
-                (2 + count, der[2..2 + count].iter().fold(0, |sum, byte| sum << 8 | usize::from(*byte)))
+                (
+                    2 + count,
+                    der[2..2 + count]
+                        .iter()
+                        .fold(0, |sum, byte| sum << 8 | usize::from(*byte)),
+                )
             }
         }
     };
@@ -39,7 +46,10 @@ fn elements(mut der: &[u8]) -> Vec<Vec<u8>> {
 }
 
 fn pem_of(label: &str, der: &[u8]) -> String {
-    format!("-----BEGIN {label}-----\n{}\n-----END {label}-----\n", STANDARD.encode(der))
+    format!(
+        "-----BEGIN {label}-----\n{}\n-----END {label}-----\n",
+        STANDARD.encode(der)
+    )
 }
 
 #[test]
@@ -56,24 +66,51 @@ fn ec_keys_sign_in_pkcs8_sec1_and_jwk() {
     named.extend(tagged(0x04, &d));
     named.extend(tagged(0xa0, &tagged(0x06, OID_P256)));
     named.extend(tagged(0xa1, &tagged(0x03, &[&[0][..], point].concat())));
-    for text in [pair.serialize_pem(), pem_of("EC PRIVATE KEY", &sequence(&named)), jwk.to_string()] {
+    for text in [
+        pair.serialize_pem(),
+        pem_of("EC PRIVATE KEY", &sequence(&named)),
+        jwk.to_string(),
+    ] {
         let key = SigningKey::read(&text, None).unwrap();
         let claims = verified(&key, &public);
-        assert_eq!((&claims["iss"], &claims["sub"]), (&json!("0oaclient"), &json!("0oaclient")));
-        assert_eq!(claims["exp"].as_i64().unwrap() - claims["iat"].as_i64().unwrap(), 300);
+        assert_eq!(
+            (&claims["iss"], &claims["sub"]),
+            (&json!("0oaclient"), &json!("0oaclient"))
+        );
+        assert_eq!(
+            claims["exp"].as_i64().unwrap() - claims["iat"].as_i64().unwrap(),
+            300
+        );
         assert_ne!(claims["jti"], verified(&key, &public)["jti"]);
     }
-    assert_eq!(SigningKey::read(&jwk.to_string(), None).unwrap().key_id.as_deref(), Some("k1"));
-    assert_eq!(SigningKey::read(&jwk.to_string(), Some("k2")).unwrap().key_id.as_deref(), Some("k2"));
+    assert_eq!(
+        SigningKey::read(&jwk.to_string(), None)
+            .unwrap()
+            .key_id
+            .as_deref(),
+        Some("k1")
+    );
+    assert_eq!(
+        SigningKey::read(&jwk.to_string(), Some("k2"))
+            .unwrap()
+            .key_id
+            .as_deref(),
+        Some("k2")
+    );
 }
 
 #[test]
 fn rsa_keys_sign_in_pkcs8_pkcs1_and_jwk() {
-    let pair = rcgen::KeyPair::generate_rsa_for(&rcgen::PKCS_RSA_SHA256, rcgen::RsaKeySize::_2048).unwrap();
+    let pair = rcgen::KeyPair::generate_rsa_for(&rcgen::PKCS_RSA_SHA256, rcgen::RsaKeySize::_2048)
+        .unwrap();
     let pkcs1 = elements(&pair.serialize_der())[2].clone();
     let parts = elements(&pkcs1);
     let encoded = |at: usize| {
-        let digits: Vec<u8> = parts[at].iter().copied().skip_while(|byte| *byte == 0).collect();
+        let digits: Vec<u8> = parts[at]
+            .iter()
+            .copied()
+            .skip_while(|byte| *byte == 0)
+            .collect();
         URL_SAFE_NO_PAD.encode(digits)
     };
     let public = DecodingKey::from_rsa_components(&encoded(1), &encoded(2)).unwrap();
@@ -82,7 +119,11 @@ fn rsa_keys_sign_in_pkcs8_pkcs1_and_jwk() {
     for (at, name) in (1..).zip(names) {
         jwk[name] = json!(encoded(at));
     }
-    for text in [pair.serialize_pem(), pem_of("RSA PRIVATE KEY", &pkcs1), jwk.to_string()] {
+    for text in [
+        pair.serialize_pem(),
+        pem_of("RSA PRIVATE KEY", &pkcs1),
+        jwk.to_string(),
+    ] {
         let key = SigningKey::read(&text, Some("kid")).unwrap();
         assert_eq!(verified(&key, &public)["aud"], AUDIENCE);
     }
@@ -91,13 +132,19 @@ fn rsa_keys_sign_in_pkcs8_pkcs1_and_jwk() {
 #[test]
 fn what_is_no_private_key_is_refused_without_showing_it() {
     for bad in [
-        "", "s3cret", "{\"kty\":\"RSA\",\"n\":\"s3cret\"}", "{s3cret", "{\"kty\":\"oct\",\"k\":\"s3cret\"}",
+        "",
+        "s3cret",
+        "{\"kty\":\"RSA\",\"n\":\"s3cret\"}",
+        "{s3cret",
+        "{\"kty\":\"oct\",\"k\":\"s3cret\"}",
         "-----BEGIN PUBLIC KEY-----\ns3cret\n-----END PUBLIC KEY-----",
         "-----BEGIN ENCRYPTED PRIVATE KEY-----\nczNjcmV0\n-----END ENCRYPTED PRIVATE KEY-----",
         "-----BEGIN RSA PRIVATE KEY-----\nczNjcmV0\n-----END RSA PRIVATE KEY-----",
         "-----BEGIN PRIVATE KEY-----\nczNjcmV0\n-----END PRIVATE KEY-----",
     ] {
-        let Err(error) = SigningKey::read(bad, None) else { panic!("{bad} was taken") };
+        let Err(error) = SigningKey::read(bad, None) else {
+            panic!("{bad} was taken")
+        };
         assert_eq!(error.code(), "invalid_private_key");
         assert!(!format!("{error} {error:?}").contains("s3cret"));
     }
