@@ -9,7 +9,8 @@
 //! is taken before the sweep, and after it everything the log names since is read again. The log lags behind
 //! by seconds without a promise: it is followed until a page is empty and [`CollectOptions::log_settle`] has
 //! passed since the sweep ended. Where the log tells of created or deleted objects of a type whose list has
-//! several pages, that list is read again too, because the others may have moved between its pages. Without the
+//! several pages, that list is read again too, because the others may have moved between its pages; so is any list
+//! that showed an object twice, until one reading shows none twice. Without the
 //! log (no scope, no permission), users and groups are listed once more, and so is every other type that has
 //! several pages. A list of one page is a single answer of the server and cannot lose anything.
 //!
@@ -217,6 +218,3 @@ pub fn collect_one(
 ) -> Result<Option<Canonical>, OktaError> {
     read::one(api, object_type, id, parent, grandparent)
 }
-
-#[cfg(test)]
-mod tests;

@@ -12,6 +12,16 @@
 //! | [`plan`] | What a restore would do, decided before anything is done |
 //! | [`diff`], [`export`] | What is different; a snapshot as plain objects |
 //! | [`restore`] | Carries out an approved plan, by its journal |
+//! | [`canonical`] | Turns JSON into the one byte sequence that is hashed and stored |
+//! | [`durable`], [`codec`] | Files that survive a crash; the small parts of stored formats |
+//! | [`keys`] | Wraps and unwraps keys, and derives one per purpose |
+//! | [`blobs`] | The seam to storage: put if absent, get, list, delete |
+//! | [`chunk`] | Compresses objects of one type together |
+//! | [`pack`] | Lays sealed chunks out in one blob, and finds them again |
+//! | [`record`] | What changed with a snapshot |
+//! | [`index`] | Every SQL statement over the store |
+//! | [`store`] | Snapshots: written, read, compared, removed, rebuilt |
+//! | [`check`], [`retention`] | What is damaged; what may be removed |
 //! | [`schedule`] | When a domain's backups are due |
 //! | [`okta`] | The seam to an org, and the client behind it |
 //! | [`collect`] | Reads an org as of one moment |
@@ -23,6 +33,7 @@ pub mod backup;
 pub mod blobs;
 pub mod canonical;
 pub mod catalogue;
+pub mod check;
 pub mod chunk;
 pub mod clock;
 pub mod codec;
@@ -41,6 +52,7 @@ pub mod pack;
 pub mod plan;
 pub mod record;
 pub mod restore;
+pub mod retention;
 pub mod schedule;
 pub mod store;
 

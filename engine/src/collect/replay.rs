@@ -8,7 +8,7 @@ use super::failure::Outcomes;
 use super::log::{Event, Settle, Tail};
 use super::paths::expand;
 use super::read::{Parent, Reader};
-use super::sweep::{self, Known, Message, Output, Work};
+use super::sweep::{self, Known, LISTINGS_MAX, MOVING, Message, Output, Work};
 use crate::catalogue::{IdRule, Listing, ObjectType};
 use crate::monitor::Progress;
 use crate::object::Sink;
@@ -80,10 +80,10 @@ pub(super) fn run<S: Sink>(
         }
         settle.wait(replay.reader).map_err(stopped)?;
     }
+    shifted.retain(|object_type| replay.known.paged.contains(object_type));
+    shifted.extend(replay.known.moved.iter().copied());
     for object_type in shifted {
-        if replay.known.paged.contains(&object_type) {
-            replay.relist(object_type)?;
-        }
+        replay.relist(object_type)?;
     }
     Ok(())
 }
@@ -246,10 +246,15 @@ impl<S: Sink> Replay<'_, '_, S> {
                 if let Some(reason) = &items.broken {
                     self.outcomes.incomplete(object_type, reason);
                 }
+                // Given again on purpose: not the sign of a list that moved.
+                let moved = self.known.moved.contains(&object_type);
                 self.take(Message::Objects {
                     object_type,
                     objects: items.objects,
                 })?;
+                if !moved {
+                    self.known.moved.remove(&object_type);
+                }
                 for parent in items.parents {
                     self.welcome(parent)?;
                 }
@@ -362,14 +367,26 @@ impl<S: Sink> Replay<'_, '_, S> {
         if !self.reader.has_scope(object_type.entry().read_scope) {
             return Ok(());
         }
-        let before = self.known.seen.remove(&object_type).unwrap_or_default();
+        let mut before = self.known.seen.remove(&object_type).unwrap_or_default();
         let paths = match object_type.entry().listing {
             Listing::Pages(paths) => paths.to_vec(),
             Listing::PagesThenGet(path) | Listing::Single(path) => vec![path],
             Listing::UnderParent(_) | Listing::OnePerParent { .. } => Vec::new(),
         };
-        for path in paths {
-            self.perform(Work::List { object_type, path }, true)?;
+        for attempt in 1..=LISTINGS_MAX {
+            self.known.moved.remove(&object_type);
+            for path in &paths {
+                self.perform(Work::List { object_type, path }, true)?;
+            }
+            if !self.known.moved.contains(&object_type) {
+                break;
+            }
+            if attempt == LISTINGS_MAX {
+                self.outcomes.incomplete(object_type, MOVING);
+                break;
+            }
+            let seen = self.known.seen.remove(&object_type);
+            before.extend(seen.unwrap_or_default());
         }
         let now = self
             .known
@@ -390,7 +407,7 @@ impl<S: Sink> Replay<'_, '_, S> {
         Ok(())
     }
 
-    /// Without the log: users and groups once more, and whatever else has several pages.
+    /// Without the log: users and groups once more, and whatever else has several pages or has moved.
     fn list_again(&mut self) -> Result<(), CollectError<S::Error>> {
         let types: Vec<ObjectType> = self
             .reader
@@ -399,6 +416,7 @@ impl<S: Sink> Replay<'_, '_, S> {
             .filter(|object_type| {
                 matches!(object_type.name(), "user" | "group")
                     || self.known.paged.contains(object_type)
+                    || self.known.moved.contains(object_type)
             })
             .collect();
         for object_type in types {

@@ -21,6 +21,12 @@ const QUEUE_BYTES_MAX: usize = 24 << 20;
 /// The children of one parent are given as one list up to this size; a larger list is given in parts.
 const CHILDREN_BYTES_MAX: usize = 16 << 20;
 
+/// How often a list that moves while it is read is read at most.
+pub(super) const LISTINGS_MAX: u32 = 4;
+
+/// Why a type is incomplete whose list never stood still.
+pub(super) const MOVING: &str = "the list kept moving while it was read";
+
 /// What the sweep has seen, for the reading that follows it.
 #[derive(Debug, Default)]
 pub(super) struct Known {
@@ -30,6 +36,9 @@ pub(super) struct Known {
     pub(super) seen: BTreeMap<ObjectType, BTreeSet<String>>,
     /// Types of which some list had more than one page.
     pub(super) paged: BTreeSet<ObjectType>,
+    /// Types of which a list showed an object twice: it moved while it was read, and what came twice may have
+    /// taken the place of what did not come.
+    pub(super) moved: BTreeSet<ObjectType>,
 }
 
 /// A piece of work for one worker.
@@ -174,7 +183,10 @@ pub(super) fn take<S: Sink>(
             let count = objects.len();
             if !object_type.has_parent() {
                 let seen = known.seen.entry(object_type).or_default();
-                seen.extend(objects.iter().map(|object| object.id.clone()));
+                let known_already = |object: &&Canonical| !seen.insert(object.id.clone());
+                if objects.iter().filter(known_already).count() > 0 {
+                    known.moved.insert(object_type);
+                }
             }
             for object in objects {
                 sink.object(object).map_err(CollectError::Sink)?;
@@ -496,42 +508,25 @@ fn list_under(
         Some(&parent.id),
         parent.parent.as_deref(),
     );
-    let mut pages = Pager::new(reader.api, path.clone(), object_type.entry().items_property);
     let mut all = Items::default();
-    let mut filled = 0;
+    let mut requests_minimum = 0;
     let mut in_parts = false;
-    while let Some(page) = pages.next_page()? {
-        reader.check_cancelled()?;
-        if page.restarted {
-            all.objects.clear();
-            all.bytes = 0;
+    for attempt in 1..=LISTINGS_MAX {
+        let listed = read_under(reader, object_type, parent, &path, &mut all, output)?;
+        in_parts |= listed.in_parts;
+        let minimum = pages_minimum(&path, listed.count, listed.filled);
+        requests_minimum = minimum.max(requests_minimum);
+        if listed.filled > 1 {
+            output.tell(0, Message::Paged(object_type))?;
         }
-        let items = reader.items(object_type, Some(parent), &page.items()?, None)?;
-        filled += u64::from(items.count > 0);
-        all.count += items.count;
-        all.bytes += items.bytes;
-        all.objects.extend(items.objects);
-        all.parents.extend(items.parents);
-        all.broken = all.broken.or(items.broken);
-        if all.bytes > CHILDREN_BYTES_MAX {
-            in_parts = true;
-            let objects = std::mem::take(&mut all.objects);
-            output.tell(
-                std::mem::take(&mut all.bytes),
-                Message::Objects {
-                    object_type,
-                    objects,
-                },
-            )?;
+        if listed.repeated == 0 {
+            break;
+        }
+        // The list moved while it was read: what came twice may have taken the place of what did not come.
+        if attempt == LISTINGS_MAX {
+            all.broken.get_or_insert_with(|| MOVING.to_owned());
         }
     }
-    if filled > 1 {
-        output.tell(0, Message::Paged(object_type))?;
-    }
-    // Pages may repeat items when the list moves; of equal ids the last one read counts.
-    all.objects.reverse();
-    all.objects.sort_by(|a, b| a.id.cmp(&b.id));
-    all.objects.dedup_by(|later, kept| later.id == kept.id);
     let whole = !in_parts && all.broken.is_none();
     if let Some(reason) = all.broken {
         output.tell(
@@ -558,7 +553,6 @@ fn list_under(
         output.tell(all.bytes, message)?;
     }
     open_up(all.parents, output)?;
-    let requests_minimum = pages_minimum(&path, all.count, filled);
     output.tell(
         0,
         Message::Complete {
@@ -566,6 +560,78 @@ fn list_under(
             requests_minimum,
         },
     )
+}
+
+/// How one reading of a list under a parent went.
+#[derive(Debug, Default)]
+struct Listed {
+    count: u64,
+    /// Pages that were not empty.
+    filled: u64,
+    /// Items that came more than once, as far as they were kept together.
+    repeated: usize,
+    /// Whether the list was too large to be kept as one.
+    in_parts: bool,
+}
+
+/// Reads the list under a parent into `all`; of equal ids the last one read counts.
+fn read_under(
+    reader: &Reader<'_>,
+    object_type: ObjectType,
+    parent: &Parent,
+    path: &str,
+    all: &mut Items,
+    output: &dyn Output,
+) -> Result<Listed, OktaError> {
+    let mut pages = Pager::new(reader.api, path, object_type.entry().items_property);
+    let mut listed = Listed::default();
+    let mut earlier = std::mem::take(&mut all.objects);
+    while let Some(page) = pages.next_page()? {
+        reader.check_cancelled()?;
+        if page.restarted {
+            earlier.append(&mut all.objects);
+            listed.count = 0;
+            listed.filled = 0;
+        }
+        let items = reader.items(object_type, Some(parent), &page.items()?, None)?;
+        listed.filled += u64::from(items.count > 0);
+        listed.count += items.count;
+        all.bytes += items.bytes;
+        all.objects.extend(items.objects);
+        all.parents.extend(items.parents);
+        all.broken = all.broken.take().or(items.broken);
+        if all.bytes > CHILDREN_BYTES_MAX {
+            listed.in_parts = true;
+            earlier.append(&mut all.objects);
+            let bytes = std::mem::take(&mut all.bytes);
+            let objects = std::mem::take(&mut earlier);
+            output.tell(
+                bytes,
+                Message::Objects {
+                    object_type,
+                    objects,
+                },
+            )?;
+        }
+    }
+    let read = all.objects.len();
+    keep_last(&mut all.objects);
+    listed.repeated = read - all.objects.len();
+    if !earlier.is_empty() {
+        earlier.append(&mut all.objects);
+        all.objects = earlier;
+        keep_last(&mut all.objects);
+    }
+    all.parents.sort_by(|a, b| a.id.cmp(&b.id));
+    all.parents.dedup_by(|later, kept| later.id == kept.id);
+    Ok(listed)
+}
+
+/// Sorts by id; of equal ids the last one stays.
+fn keep_last(objects: &mut Vec<Canonical>) {
+    objects.reverse();
+    objects.sort_by(|a, b| a.id.cmp(&b.id));
+    objects.dedup_by(|later, kept| later.id == kept.id);
 }
 
 /// The workers' queue of work, and the bounded queue of what they tell.
