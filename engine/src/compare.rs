@@ -95,7 +95,10 @@ impl<'a> LiveView<'a> {
         if self.added.contains_key(&ObjectName::new(object_type, id)) {
             return Ok(true);
         }
-        let gone = self.removed(object_type).binary_search_by(|gone| gone.as_str().cmp(id)).is_ok();
+        let gone = self
+            .removed(object_type)
+            .binary_search_by(|gone| gone.as_str().cmp(id))
+            .is_ok();
         Ok(!gone && self.reader.contains(object_type, id)?)
     }
 

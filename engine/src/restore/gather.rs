@@ -346,7 +346,11 @@ impl Live for LiveOrg<'_> {
 
     fn is_there(&self, object_type: ObjectType, id: &str) -> Result<Option<bool>, StateError> {
         if self.knowledge(object_type) == Knowledge::Complete {
-            return self.view.contains(object_type, id).map(Some).map_err(state_error);
+            return self
+                .view
+                .contains(object_type, id)
+                .map(Some)
+                .map_err(state_error);
         }
         Ok(match self.presence(object_type, id)? {
             Presence::Here(_) => Some(true),

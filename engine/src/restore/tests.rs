@@ -177,7 +177,11 @@ fn restore_and_prove(target: &Model, org: &Fake) -> (RestorePlan, RestoreReport,
     restore_and_prove_in(Mode::Missing, target, org)
 }
 
-fn restore_and_prove_in(mode: Mode, target: &Model, org: &Fake) -> (RestorePlan, RestoreReport, IdMap) {
+fn restore_and_prove_in(
+    mode: Mode,
+    target: &Model,
+    org: &Fake,
+) -> (RestorePlan, RestoreReport, IdMap) {
     let plan = plan_for(target, org, &IdMap::default(), &Selection::default(), mode);
     let mut journal = MemoryJournal::default();
     let report = run(org, &plan, &mut journal).unwrap();
@@ -828,7 +832,11 @@ fn whatever_is_lost_comes_back_as_it_was_and_nothing_else_changes() {
             }
         }
         story.org.later(100);
-        let mode = if mask % 2 == 0 { Mode::Missing } else { Mode::Additive };
+        let mode = if mask % 2 == 0 {
+            Mode::Missing
+        } else {
+            Mode::Additive
+        };
         let (_, _, ids) = restore_and_prove_in(mode, &target, &story.org);
         let mut after = as_it_was(&story.org, &ids);
         // The assignment through a group comes back by Okta's own doing, which this org does not imitate.

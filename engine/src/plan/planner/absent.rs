@@ -138,7 +138,9 @@ impl Planner<'_> {
         let mut found = Vec::new();
         for (candidate, other) in places.iter().filter_map(|place| added.all.get(*place)) {
             let same_system = values::system_mark(entry, other).is_some() == system;
-            let taken = self.taken.contains(&ObjectName::new(object_type, &candidate.id));
+            let taken = self
+                .taken
+                .contains(&ObjectName::new(object_type, &candidate.id));
             if candidate.parent == parent
                 && !taken
                 && same_system
@@ -155,7 +157,10 @@ impl Planner<'_> {
         if let Some(known) = self.added.get(&object_type) {
             return Ok(Rc::clone(known));
         }
-        let mut added = Added { all: Vec::new(), by_key: HashMap::new() };
+        let mut added = Added {
+            all: Vec::new(),
+            by_key: HashMap::new(),
+        };
         for held in self.request.live.added(object_type)? {
             let json = values::parse(&held.body);
             if let Some(key) = body::key_of(object_type.entry(), &json) {
