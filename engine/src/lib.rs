@@ -8,10 +8,6 @@
 //! | [`clock`], [`monitor`] | The seams for time, and for progress, counts and cancelling |
 //! | [`catalogue`] | The table of Okta object types, as data |
 //! | [`object`] | One Okta object or relation, in canonical form |
-//! | [`compare`] | The org as it is now, compared with a snapshot while it is read |
-//! | [`plan`] | What a restore would do, decided before anything is done |
-//! | [`diff`], [`export`] | What is different; a snapshot as plain objects |
-//! | [`restore`] | Carries out an approved plan, by its journal |
 //! | [`canonical`] | Turns JSON into the one byte sequence that is hashed and stored |
 //! | [`durable`], [`codec`] | Files that survive a crash; the small parts of stored formats |
 //! | [`keys`] | Wraps and unwraps keys, and derives one per purpose |
@@ -27,6 +23,10 @@
 //! | [`collect`] | Reads an org as of one moment |
 //! | [`authorize`] | Finds out what credentials may read and write |
 //! | [`backup`] | One backup of one domain |
+//! | [`plan`] | What a restore would do, decided before anything is done |
+//! | [`compare`] | The org as it is now, compared with a snapshot while it is read |
+//! | [`diff`], [`export`] | What is different; a snapshot as plain objects |
+//! | [`restore`] | Carries out an approved plan, by its journal |
 
 pub mod authorize;
 pub mod backup;

@@ -11,7 +11,7 @@ use super::body::Loss;
 use super::order;
 use super::path::at;
 use super::refs::Found;
-use super::state::{Held, Knowledge, Live, Presence, State, StateError};
+use super::state::{Held, Knowledge, Live, State, StateError};
 use super::values::{self, Difference};
 use super::{
     ActionKind, CannotRestore, HeldBack, IdMap, JsonText, Mode, Now, ObjectName, PLAN_VERSION,
@@ -115,6 +115,9 @@ struct Added {
     by_key: HashMap<Vec<String>, Vec<usize>>,
 }
 
+/// Ids by natural key.
+type Keys = HashMap<Vec<String>, Vec<String>>;
+
 struct Planner<'a> {
     request: &'a PlanRequest<'a>,
     /// Absent objects that this plan creates, with their bodies in the snapshot.
@@ -136,7 +139,7 @@ struct Planner<'a> {
     /// What the org has and the snapshot does not, by type.
     added: HashMap<ObjectType, Rc<Added>>,
     /// The snapshot's ids by natural key, by type.
-    keys: HashMap<ObjectType, Rc<HashMap<Vec<String>, Vec<String>>>>,
+    keys: HashMap<ObjectType, Rc<Keys>>,
 }
 
 impl<'a> Planner<'a> {

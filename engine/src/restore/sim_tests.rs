@@ -715,7 +715,13 @@ fn a_restore_killed_between_any_two_requests_creates_nothing_twice() {
     assert!(runs > 3);
     assert_eq!(problems(&report), Vec::<String>::new());
     let after = all_names(&bench.sim);
-    for object_type in ["group", "user", "trusted_origin", "group_rule", "policy_rule"] {
+    for object_type in [
+        "group",
+        "user",
+        "trusted_origin",
+        "group_rule",
+        "policy_rule",
+    ] {
         assert_same(object_type, &before[object_type], &after[object_type]);
     }
 }

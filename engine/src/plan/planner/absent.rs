@@ -8,7 +8,7 @@ use crate::catalogue::{self, ObjectType, ReferenceForm, RestoreClass};
 use crate::plan::refs::Found;
 use crate::plan::{Held, ObjectName, Presence, StateError, body, refs, values};
 
-use super::{Added, Fate, Planner, Resolved, far_type, is_not_written, is_soft, types};
+use super::{Added, Fate, Keys, Planner, Resolved, far_type, is_not_written, is_soft, types};
 
 impl Planner<'_> {
     pub(super) fn find_absent(&mut self) -> Result<(), StateError> {
@@ -174,14 +174,11 @@ impl Planner<'_> {
     }
 
     /// The snapshot's ids of a type by natural key, read once.
-    pub(super) fn keys(
-        &mut self,
-        object_type: ObjectType,
-    ) -> Result<Rc<HashMap<Vec<String>, Vec<String>>>, StateError> {
+    pub(super) fn keys(&mut self, object_type: ObjectType) -> Result<Rc<Keys>, StateError> {
         if let Some(known) = self.keys.get(&object_type) {
             return Ok(Rc::clone(known));
         }
-        let mut keys: HashMap<Vec<String>, Vec<String>> = HashMap::new();
+        let mut keys = Keys::new();
         self.request.target.for_each(object_type, &mut |held| {
             if let Some(key) = body::key_of(object_type.entry(), &values::parse(&held.body)) {
                 keys.entry(key).or_default().push(held.id);
