@@ -722,13 +722,19 @@ mod tests {
         let user = br#"{"id":"00u1","lastLogin":"2026-01-01T00:00:00.000Z","profile":{"login":"a"},"_links":{"self":{"href":"x"}}}"#;
         let split = canonical("user".parse().unwrap(), user).unwrap();
         assert_eq!(split.body, br#"{"id":"00u1","profile":{"login":"a"}}"#);
-        assert_eq!(split.observed, br#"{"lastLogin":"2026-01-01T00:00:00.000Z"}"#);
+        assert_eq!(
+            split.observed,
+            br#"{"lastLogin":"2026-01-01T00:00:00.000Z"}"#
+        );
 
         let app = br#"{"label":"A","id":"0oa1","_links":{"users":{"href":"u"},"accessPolicy":{"href":"https://x/api/v1/policies/rst1"}}}"#;
         let split = canonical("app".parse().unwrap(), app).unwrap();
         let wanted = r#"{"_links":{"accessPolicy":{"href":"https://x/api/v1/policies/rst1"}},"id":"0oa1","label":"A"}"#;
         assert_eq!(String::from_utf8(split.body).unwrap(), wanted);
-        assert_eq!(canonical("group_member".parse().unwrap(), user).unwrap(), Split::default());
+        assert_eq!(
+            canonical("group_member".parse().unwrap(), user).unwrap(),
+            Split::default()
+        );
     }
 
     #[test]
