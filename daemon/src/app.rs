@@ -149,7 +149,10 @@ pub(crate) mod tests {
 
     /// The daemon's parts over a data directory, without a socket or threads.
     pub(crate) fn app(data_dir: &Path) -> Arc<App> {
-        let args = Args { data_dir: Some(data_dir.to_owned()), ..Args::default() };
+        let args = Args {
+            data_dir: Some(data_dir.to_owned()),
+            ..Args::default()
+        };
         let mut config = Config::load(&args, &|_| None, true).unwrap();
         config.roles.viewer = vec!["uid:4242".to_owned()];
         let metrics = PrometheusBuilder::new().build_recorder().handle();
@@ -157,7 +160,10 @@ pub(crate) mod tests {
     }
 
     #[test]
-    #[expect(clippy::disallowed_methods, reason = "the test damages a file of its own")]
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "the test damages a file of its own"
+    )]
     fn a_damaged_state_is_reported_and_does_not_keep_the_daemon_from_starting() {
         let directory = tempfile::tempdir().unwrap();
         std::fs::write(directory.path().join("state.db"), [7; 5000]).unwrap();

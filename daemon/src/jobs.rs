@@ -845,20 +845,40 @@ mod tests {
         assert!(!may(JobKind::Reindex, None));
         let reindex = VecDeque::from([job(JobKind::Reindex, None)]);
         let behind = job(JobKind::Backup, Some(other));
-        assert!(!may_start(&behind, &running, &reindex), "a rebuild that waits is not overtaken for ever");
+        assert!(
+            !may_start(&behind, &running, &reindex),
+            "a rebuild that waits is not overtaken for ever"
+        );
     }
 
     #[test]
     fn a_run_without_keys_is_recorded_as_skipped() {
         let directory = tempfile::tempdir().unwrap();
         let app = app(directory.path());
-        app.jobs.record_skipped(&app, &domain("acme", "00o1"), Trigger::Schedule).unwrap();
-        let rows = app.state().unwrap().jobs(&crate::state::jobs::JobFilter::default(), None, 9).unwrap();
-        let [row] = rows.as_slice() else { panic!("{rows:?}") };
+        app.jobs
+            .record_skipped(&app, &domain("acme", "00o1"), Trigger::Schedule)
+            .unwrap();
+        let rows = app
+            .state()
+            .unwrap()
+            .jobs(&crate::state::jobs::JobFilter::default(), None, 9)
+            .unwrap();
+        let [row] = rows.as_slice() else {
+            panic!("{rows:?}")
+        };
         let document = app.jobs.document(&app, row);
         assert_eq!(document.state, JobState::Cancelled);
-        assert_eq!(document.error.unwrap().detail, "skipped: key management is not enabled");
-        assert_eq!(app.state().unwrap().last_backup(row.domain_id.unwrap()).unwrap(), None);
+        assert_eq!(
+            document.error.unwrap().detail,
+            "skipped: key management is not enabled"
+        );
+        assert_eq!(
+            app.state()
+                .unwrap()
+                .last_backup(row.domain_id.unwrap())
+                .unwrap(),
+            None
+        );
     }
 
     #[test]
@@ -897,9 +917,19 @@ mod tests {
         let accepted = app.jobs.submit(&app, &new).unwrap();
         let id: JobId = accepted.id.parse().unwrap();
         assert_eq!(accepted.state, JobState::Queued);
-        assert_eq!(app.jobs.cancel(&app, id).unwrap().state, JobState::Cancelled);
-        assert_eq!(app.jobs.cancel(&app, id).unwrap().state, JobState::Cancelled, "asking twice is no error");
+        assert_eq!(
+            app.jobs.cancel(&app, id).unwrap().state,
+            JobState::Cancelled
+        );
+        assert_eq!(
+            app.jobs.cancel(&app, id).unwrap().state,
+            JobState::Cancelled,
+            "asking twice is no error"
+        );
         let (sink, _pieces) = mpsc::channel(1);
-        assert_eq!(app.jobs.fetch_export(&app, id, sink).unwrap_err().code(), "export_taken");
+        assert_eq!(
+            app.jobs.fetch_export(&app, id, sink).unwrap_err().code(),
+            "export_taken"
+        );
     }
 }

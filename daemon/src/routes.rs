@@ -692,7 +692,9 @@ mod tests {
     use crate::state::audit::Peer;
 
     fn least(method: Method, path: &str) -> Role {
-        let found = ROUTES.iter().find(|route| route.method == method && route.path == path);
+        let found = ROUTES
+            .iter()
+            .find(|route| route.method == method && route.path == path);
         found.unwrap_or_else(|| panic!("{method:?} {path}")).role
     }
 
@@ -743,13 +745,30 @@ mod tests {
         let mut seen = std::collections::BTreeSet::new();
         for route in ROUTES {
             assert!(seen.insert((route.method, route.path)), "{}", route.path);
-            assert!(route.audited || route.method == Method::Get, "{}", route.path);
+            assert!(
+                route.audited || route.method == Method::Get,
+                "{}",
+                route.path
+            );
         }
     }
 
-    fn ask(app: &Arc<App>, uid: u32, method: Method, path: &str, call: &mut Call) -> Result<Answer, Problem> {
-        let route = ROUTES.iter().find(|route| route.method == method && route.path == path).unwrap();
-        let peer = PeerInfo::of(Peer { uid, gid: 65_000, pid: None });
+    fn ask(
+        app: &Arc<App>,
+        uid: u32,
+        method: Method,
+        path: &str,
+        call: &mut Call,
+    ) -> Result<Answer, Problem> {
+        let route = ROUTES
+            .iter()
+            .find(|route| route.method == method && route.path == path)
+            .unwrap();
+        let peer = PeerInfo::of(Peer {
+            uid,
+            gid: 65_000,
+            pid: None,
+        });
         carry_out(app, route, &peer, call)
     }
 
@@ -764,8 +783,14 @@ mod tests {
         let viewer = ask(&app, 4242, Method::Post, "/v1/store/reindex", &mut call).unwrap_err();
         assert_eq!(viewer.code(), "forbidden");
         let rows = app.state().unwrap().audit_rows(0, 9).unwrap();
-        let noted: Vec<_> = rows.iter().map(|row| (row.uid, row.action.as_str(), row.outcome.as_str())).collect();
-        let expected = [(Some(4243), "status", "forbidden"), (Some(4242), "store.reindex", "forbidden")];
+        let noted: Vec<_> = rows
+            .iter()
+            .map(|row| (row.uid, row.action.as_str(), row.outcome.as_str()))
+            .collect();
+        let expected = [
+            (Some(4243), "status", "forbidden"),
+            (Some(4242), "store.reindex", "forbidden"),
+        ];
         assert_eq!(noted, expected);
         call.query = vec![("colour".to_owned(), "red".to_owned())];
         let unknown = ask(&app, 0, Method::Get, "/v1/jobs", &mut call).unwrap_err();
