@@ -220,8 +220,9 @@ pub struct Entry {
     pub references: &'static [Reference],
     /// Which of its objects the org makes itself.
     pub system: &'static [SystemMark],
-    /// The parents whose children are not read: the org fills them by itself (`Everyone`).
-    pub skip_parents: Option<SystemMark>,
+    /// The parents whose children are not read, because the org fills them by itself (`Everyone`): those that bear
+    /// all of these marks; none where there are no marks.
+    pub skip_parents: &'static [SystemMark],
     /// What a second list adds to each object.
     pub attachment: Option<Attachment>,
     /// Beginnings of the event types in the System Log that tell of a change to objects of this type; empty where

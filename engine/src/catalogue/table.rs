@@ -35,7 +35,7 @@ const BASE: Entry = Entry {
     secrets: &[],
     references: &[],
     system: &[],
-    skip_parents: None,
+    skip_parents: &[],
     attachment: None,
     log_events: &[],
     log_targets: &[],
@@ -400,12 +400,19 @@ pub(super) const TABLE: &[Entry] = &[
         natural_key: NaturalKey::Ends,
         read_only: &[],
         references: &[id("id", &["user"])],
-        // Everyone holds every user; imported groups are read but not written.
-        skip_parents: Some(SystemMark {
-            path: "type",
-            values: &["\"BUILT_IN\""],
-            updatable: false,
-        }),
+        // Everyone holds every user. The members of other built-in and of imported groups are read, if never written.
+        skip_parents: &[
+            SystemMark {
+                path: "type",
+                values: &["\"BUILT_IN\""],
+                updatable: false,
+            },
+            SystemMark {
+                path: "profile.name",
+                values: &["\"Everyone\""],
+                updatable: false,
+            },
+        ],
         log_events: &["group.user_membership."],
         log_targets: &["UserGroup"],
         ..BASE

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 
 use super::paths::{expand, last_segment};
 use crate::canonical::{self, Json, top_level_str};
-use crate::catalogue::{Attachment, IdRule, Listing, ObjectType};
+use crate::catalogue::{Attachment, IdRule, Listing, ObjectType, SystemMark};
 use crate::monitor::Monitor;
 use crate::object::Canonical;
 use crate::okta::pager::Pager;
@@ -274,13 +274,23 @@ fn shown(object_type: ObjectType, id: &str) -> &str {
 
 /// Whether a parent's children of this type are not read.
 fn skips(child: ObjectType, parent: &[u8]) -> bool {
-    child.entry().skip_parents.is_some_and(|mark| {
-        top_level_str(parent, mark.path).is_some_and(|value| {
-            mark.values
+    let marks = child.entry().skip_parents;
+    // The first mark stands at the top: most parents do not bear it, and need no parsing.
+    let bears = |mark: &SystemMark, value: &str| {
+        mark.values
+            .iter()
+            .any(|text| text.trim_matches('"') == value)
+    };
+    let first = marks.first().is_some_and(|mark| {
+        top_level_str(parent, mark.path).is_some_and(|value| bears(mark, &value))
+    });
+    first
+        && Json::parse(parent).is_ok_and(|parent| {
+            let at = |mark: &SystemMark| parent.at(mark.path).and_then(Json::as_str);
+            marks
                 .iter()
-                .any(|text| text.trim_matches('"') == value)
+                .all(|mark| at(mark).is_some_and(|value| bears(mark, value)))
         })
-    })
 }
 
 /// The id at the end of the parent's link that leads to the child.

@@ -21,13 +21,28 @@ use crate::{
 pub(crate) const SIZES: PageSizes = PageSizes::new(20, 200);
 /// The members of an app that a write cannot set.
 const READ_ONLY: &[&str] = &[
-    "id", "status", "created", "lastUpdated", "features", "orn", "_links", "_embedded", "universalLogout",
+    "id",
+    "status",
+    "created",
+    "lastUpdated",
+    "features",
+    "orn",
+    "_links",
+    "_embedded",
+    "universalLogout",
     "expressConfiguration",
 ];
 /// The sign-on modes an app can have.
 const SIGN_ON_MODES: &[&str] = &[
-    "AUTO_LOGIN", "BASIC_AUTH", "BOOKMARK", "BROWSER_PLUGIN", "OPENID_CONNECT", "SAML_1_1", "SAML_2_0",
-    "SECURE_PASSWORD_STORE", "WS_FEDERATION",
+    "AUTO_LOGIN",
+    "BASIC_AUTH",
+    "BOOKMARK",
+    "BROWSER_PLUGIN",
+    "OPENID_CONNECT",
+    "SAML_1_1",
+    "SAML_2_0",
+    "SECURE_PASSWORD_STORE",
+    "WS_FEDERATION",
 ];
 
 /// One application.
@@ -57,12 +72,18 @@ pub(crate) struct App {
 impl App {
     /// How users sign in to it.
     pub(crate) fn sign_on_mode(&self) -> &str {
-        self.doc.get("signOnMode").and_then(Value::as_str).unwrap_or_default()
+        self.doc
+            .get("signOnMode")
+            .and_then(Value::as_str)
+            .unwrap_or_default()
     }
 
     /// Its name for people.
     pub(crate) fn label(&self) -> &str {
-        self.doc.get("label").and_then(Value::as_str).unwrap_or_default()
+        self.doc
+            .get("label")
+            .and_then(Value::as_str)
+            .unwrap_or_default()
     }
 }
 
@@ -121,8 +142,12 @@ pub(crate) fn list(core: &Core, request: &Request) -> Outcome {
     let mut count = 0;
     let mut next = None;
     for (place, n) in core.apps.order.iter().enumerate().skip(start) {
-        let Some(app) = core.apps.get(*n) else { continue };
-        let wanted = filter.as_ref().is_none_or(|f| f.holds(&|name: &str| core.app_attribute(app, name)))
+        let Some(app) = core.apps.get(*n) else {
+            continue;
+        };
+        let wanted = filter
+            .as_ref()
+            .is_none_or(|f| f.holds(&|name: &str| core.app_attribute(app, name)))
             && prefix.as_ref().is_none_or(|q| {
                 app.label().to_lowercase().starts_with(q) || app.name.to_lowercase().starts_with(q)
             });
@@ -136,12 +161,22 @@ pub(crate) fn list(core: &Core, request: &Request) -> Outcome {
         push_value(array.item(), &core.app_value(app, &request.base_url));
         count += 1;
     }
-    Ok(Response::list(array.finish(), window.page(core, request, next)))
+    Ok(Response::list(
+        array.finish(),
+        window.page(core, request, next),
+    ))
 }
 
 fn parse_filter(text: &str) -> Result<Filter, Refusal> {
-    const FILTERABLE: &[&str] =
-        &["id", "status", "name", "credentials.signing.kid", "settings.slo.enabled", "user.id", "group.id"];
+    const FILTERABLE: &[&str] = &[
+        "id",
+        "status",
+        "name",
+        "credentials.signing.kid",
+        "settings.slo.enabled",
+        "user.id",
+        "group.id",
+    ];
     let filter = Filter::parse(text).filter(|filter| {
         filter
             .comparisons()
@@ -158,9 +193,14 @@ pub(crate) fn create(core: &mut Core, request: &Request) -> Outcome {
     let label = required_text(&doc, "label", 100)?;
     let mode = required_text(&doc, "signOnMode", 100)?;
     if !SIGN_ON_MODES.contains(&mode.as_str()) {
-        return Err(Refusal::validation("signOnMode", "The sign-on mode is not valid."));
+        return Err(Refusal::validation(
+            "signOnMode",
+            "The sign-on mode is not valid.",
+        ));
     }
-    let given_name = doc.remove("name").and_then(|name| name.as_str().map(str::to_owned));
+    let given_name = doc
+        .remove("name")
+        .and_then(|name| name.as_str().map(str::to_owned));
     let name = template_name(core, &mode, given_name, &label)?;
     check_settings(&mode, &name, &doc)?;
     let n = core.apps.next_number();
@@ -190,10 +230,11 @@ pub(crate) fn create(core: &mut Core, request: &Request) -> Outcome {
         core.app_event("application.lifecycle.activate", n);
     }
     let mut shown = single(core, request, n)?;
-    if let (Some(secret), Some(client)) = (secret, shown.pointer_mut("/credentials/oauthClient")) {
-        if let Some(client) = client.as_object_mut() {
-            client.insert("client_secret".to_owned(), Value::String(secret));
-        }
+    if let Some(secret) = secret
+        && let Some(client) = shown.pointer_mut("/credentials/oauthClient")
+        && let Some(client) = client.as_object_mut()
+    {
+        client.insert("client_secret".to_owned(), Value::String(secret));
     }
     Ok(Response::json(200, &shown))
 }
@@ -201,22 +242,36 @@ pub(crate) fn create(core: &mut Core, request: &Request) -> Outcome {
 /// `PUT /api/v1/apps/{id}`.
 pub(crate) fn replace(core: &mut Core, request: &Request, n: u32) -> Outcome {
     let mut doc = writable(body(request)?);
-    let Some(old) = core.apps.get(n).cloned() else { return Err(Refusal::not_found("", "AppInstance")) };
+    let Some(old) = core.apps.get(n).cloned() else {
+        return Err(Refusal::not_found("", "AppInstance"));
+    };
     if !old.active && custom(&old) {
-        return Err(refusal(400, "E0000024", "Bad request. Accept and/or Content-Type headers likely do not match supported values. Cause: No active instances"));
+        return Err(refusal(
+            400,
+            "E0000024",
+            "Bad request. Accept and/or Content-Type headers likely do not match supported values. Cause: No active instances",
+        ));
     }
     doc.remove("name");
     required_text(&doc, "label", 100)?;
     let mode = required_text(&doc, "signOnMode", 100)?;
     if mode != old.sign_on_mode() {
-        return Err(Refusal::validation("signOnMode", "The sign-on mode of an app cannot be changed."));
+        return Err(Refusal::validation(
+            "signOnMode",
+            "The sign-on mode of an app cannot be changed.",
+        ));
     }
     check_settings(&mode, &old.name, &doc)?;
     let application_type = |doc: &Map<String, Value>| {
-        doc.get("settings").and_then(|s| s.pointer("/oauthClient/application_type")).cloned()
+        doc.get("settings")
+            .and_then(|s| s.pointer("/oauthClient/application_type"))
+            .cloned()
     };
     if mode == "OPENID_CONNECT" && application_type(&doc) != application_type(&old.doc) {
-        return Err(Refusal::validation("application_type", "The application type cannot be changed."));
+        return Err(Refusal::validation(
+            "application_type",
+            "The application type cannot be changed.",
+        ));
     }
     settle_credentials(core, &mut doc, &mode, n, Some(&old))?;
     fill_defaults(&mut doc, &old.name);
@@ -231,7 +286,9 @@ pub(crate) fn replace(core: &mut Core, request: &Request, n: u32) -> Outcome {
 
 /// `DELETE /api/v1/apps/{id}`.
 pub(crate) fn delete(core: &mut Core, n: u32) -> Outcome {
-    let Some(app) = core.apps.get(n) else { return Err(Refusal::not_found("", "AppInstance")) };
+    let Some(app) = core.apps.get(n) else {
+        return Err(Refusal::not_found("", "AppInstance"));
+    };
     if app.system {
         return Err(forbidden());
     }
@@ -255,7 +312,9 @@ pub(crate) fn act(core: &mut Core, n: u32, verb: &str) -> Outcome {
         _ => return Err(crate::response::no_such_path()),
     };
     let now = core.clock.second();
-    let Some(app) = core.apps.get_mut(n) else { return Err(Refusal::not_found("", "AppInstance")) };
+    let Some(app) = core.apps.get_mut(n) else {
+        return Err(Refusal::not_found("", "AppInstance"));
+    };
     if app.system {
         return Err(forbidden());
     }
@@ -265,7 +324,11 @@ pub(crate) fn act(core: &mut Core, n: u32, verb: &str) -> Outcome {
         if activate {
             app.active_since = now;
         }
-        let event = if activate { "application.lifecycle.activate" } else { "application.lifecycle.deactivate" };
+        let event = if activate {
+            "application.lifecycle.activate"
+        } else {
+            "application.lifecycle.deactivate"
+        };
         core.app_event(event, n);
     }
     Ok(Response::json(200, &json!({})))
@@ -273,14 +336,24 @@ pub(crate) fn act(core: &mut Core, n: u32, verb: &str) -> Outcome {
 
 /// `PUT /api/v1/apps/{id}/policies/{policyId}`, for a policy that the caller has looked up.
 pub(crate) fn link_policy(core: &mut Core, n: u32, policy: &str, kind: &str) -> Outcome {
-    let Some(app) = core.apps.get_mut(n) else { return Err(Refusal::not_found("", "AppInstance")) };
+    let Some(app) = core.apps.get_mut(n) else {
+        return Err(Refusal::not_found("", "AppInstance"));
+    };
     if app.system {
-        return Err(Refusal::validation("policy", "The policy of this app cannot be changed."));
+        return Err(Refusal::validation(
+            "policy",
+            "The policy of this app cannot be changed.",
+        ));
     }
     match kind {
         "policy_access" => app.access_policy = Some(policy.to_owned()),
         "policy_profile_enrollment" => app.profile_enrollment = Some(policy.to_owned()),
-        _ => return Err(Refusal::validation("policy", "The policy's type cannot be assigned to an app.")),
+        _ => {
+            return Err(Refusal::validation(
+                "policy",
+                "The policy's type cannot be assigned to an app.",
+            ));
+        }
     }
     let targets = vec![core.app_target(n), target("PolicyEntity", policy, policy)];
     core.emit_event("application.policy.sign_on.update", targets);
@@ -296,7 +369,10 @@ pub(crate) fn single(core: &Core, request: &Request, n: u32) -> Result<Value, Re
 }
 
 fn custom(app: &App) -> bool {
-    matches!(app.sign_on_mode(), "SAML_2_0" | "OPENID_CONNECT" | "AUTO_LOGIN")
+    matches!(
+        app.sign_on_mode(),
+        "SAML_2_0" | "OPENID_CONNECT" | "AUTO_LOGIN"
+    )
 }
 
 fn writable(body: &Map<String, Value>) -> Map<String, Value> {
@@ -307,7 +383,11 @@ fn writable(body: &Map<String, Value>) -> Map<String, Value> {
 }
 
 fn required_text(doc: &Map<String, Value>, key: &str, max: usize) -> Result<String, Refusal> {
-    let text = doc.get(key).and_then(Value::as_str).map(str::trim).unwrap_or_default();
+    let text = doc
+        .get(key)
+        .and_then(Value::as_str)
+        .map(str::trim)
+        .unwrap_or_default();
     if text.is_empty() {
         return Err(Refusal::validation(key, "The field cannot be left blank"));
     }
@@ -318,11 +398,23 @@ fn required_text(doc: &Map<String, Value>, key: &str, max: usize) -> Result<Stri
 }
 
 /// The template key: fixed for OIDC and bookmarks, made from the label for custom apps.
-fn template_name(core: &Core, mode: &str, given: Option<String>, label: &str) -> Result<String, Refusal> {
+fn template_name(
+    core: &Core,
+    mode: &str,
+    given: Option<String>,
+    label: &str,
+) -> Result<String, Refusal> {
     let made = || {
-        let slug: String =
-            label.chars().filter(char::is_ascii_alphanumeric).map(|c| c.to_ascii_lowercase()).collect();
-        format!("{}_{slug}_{}", core.settings.subdomain(), core.apps.next_number())
+        let slug: String = label
+            .chars()
+            .filter(char::is_ascii_alphanumeric)
+            .map(|c| c.to_ascii_lowercase())
+            .collect();
+        format!(
+            "{}_{slug}_{}",
+            core.settings.subdomain(),
+            core.apps.next_number()
+        )
     };
     match (mode, given) {
         ("OPENID_CONNECT", None) => Ok("oidc_client".to_owned()),
@@ -335,7 +427,10 @@ fn template_name(core: &Core, mode: &str, given: Option<String>, label: &str) ->
         ("WS_FEDERATION", Some(name)) if name == "template_wsfed" => Ok(name),
         (_, name) => Err(Refusal::validation(
             "name",
-            &format!("Invalid app name '{}' for this sign-on mode.", name.unwrap_or_default()),
+            &format!(
+                "Invalid app name '{}' for this sign-on mode.",
+                name.unwrap_or_default()
+            ),
         )),
     }
 }
@@ -346,12 +441,22 @@ fn check_settings(mode: &str, name: &str, doc: &Map<String, Value>) -> Result<()
     match mode {
         "OPENID_CONNECT" => {
             let client = settings.get("oauthClient").cloned().unwrap_or_default();
-            let kind = client.get("application_type").and_then(Value::as_str).unwrap_or("web");
-            let grants = client.get("grant_types").and_then(Value::as_array).cloned().unwrap_or_default();
+            let kind = client
+                .get("application_type")
+                .and_then(Value::as_str)
+                .unwrap_or("web");
+            let grants = client
+                .get("grant_types")
+                .and_then(Value::as_array)
+                .cloned()
+                .unwrap_or_default();
             if grants.is_empty() {
                 return missing("grant_types");
             }
-            let redirects = client.get("redirect_uris").and_then(Value::as_array).is_some_and(|uris| !uris.is_empty());
+            let redirects = client
+                .get("redirect_uris")
+                .and_then(Value::as_array)
+                .is_some_and(|uris| !uris.is_empty());
             if kind != "service" && !redirects {
                 return missing("redirect_uris");
             }
@@ -359,16 +464,34 @@ fn check_settings(mode: &str, name: &str, doc: &Map<String, Value>) -> Result<()
         }
         "SAML_2_0" => {
             for field in ["ssoAcsUrl", "audience", "recipient", "destination"] {
-                if settings.pointer(&format!("/signOn/{field}")).and_then(Value::as_str).unwrap_or_default().is_empty() {
+                if settings
+                    .pointer(&format!("/signOn/{field}"))
+                    .and_then(Value::as_str)
+                    .unwrap_or_default()
+                    .is_empty()
+                {
                     return missing(field);
                 }
             }
             Ok(())
         }
-        "AUTO_LOGIN" if settings.pointer("/signOn/loginUrl").and_then(Value::as_str).unwrap_or_default().is_empty() => {
+        "AUTO_LOGIN"
+            if settings
+                .pointer("/signOn/loginUrl")
+                .and_then(Value::as_str)
+                .unwrap_or_default()
+                .is_empty() =>
+        {
             missing("loginUrl")
         }
-        "BOOKMARK" if name == "bookmark" && settings.pointer("/app/url").and_then(Value::as_str).unwrap_or_default().is_empty() => {
+        "BOOKMARK"
+            if name == "bookmark"
+                && settings
+                    .pointer("/app/url")
+                    .and_then(Value::as_str)
+                    .unwrap_or_default()
+                    .is_empty() =>
+        {
             missing("url")
         }
         _ => Ok(()),
@@ -383,8 +506,14 @@ fn settle_credentials(
     n: u32,
     old: Option<&App>,
 ) -> Result<Option<String>, Refusal> {
-    let mut credentials = doc.get("credentials").and_then(Value::as_object).cloned().unwrap_or_default();
-    credentials.entry("userNameTemplate").or_insert_with(|| json!({"template": "${source.login}", "type": "BUILT_IN"}));
+    let mut credentials = doc
+        .get("credentials")
+        .and_then(Value::as_object)
+        .cloned()
+        .unwrap_or_default();
+    credentials
+        .entry("userNameTemplate")
+        .or_insert_with(|| json!({"template": "${source.login}", "type": "BUILT_IN"}));
     if matches!(mode, "SAML_2_0" | "OPENID_CONNECT" | "SAML_1_1") {
         let kept = old.and_then(|app| app.doc.get("credentials")?.get("signing").cloned());
         let signing = kept.unwrap_or_else(|| json!({"kid": core.ids.fresh("kid")}));
@@ -393,43 +522,82 @@ fn settle_credentials(
     let mut secret = None;
     if mode == "OPENID_CONNECT" {
         let own_id = core.app_id(n);
-        let mut client = credentials.get("oauthClient").and_then(Value::as_object).cloned().unwrap_or_default();
-        let asked = client.get("client_id").and_then(Value::as_str).unwrap_or_default().to_owned();
-        let kept = old.and_then(|app| app.doc.get("credentials")?.pointer("/oauthClient/client_id").cloned());
+        let mut client = credentials
+            .get("oauthClient")
+            .and_then(Value::as_object)
+            .cloned()
+            .unwrap_or_default();
+        let asked = client
+            .get("client_id")
+            .and_then(Value::as_str)
+            .unwrap_or_default()
+            .to_owned();
+        let kept = old.and_then(|app| {
+            app.doc
+                .get("credentials")?
+                .pointer("/oauthClient/client_id")
+                .cloned()
+        });
         let client_id = match (&kept, asked.is_empty()) {
             (Some(kept), _) => kept.as_str().unwrap_or_default().to_owned(),
             (None, true) => own_id,
             (None, false) => asked,
         };
         if !(6..=100).contains(&client_id.len()) {
-            return Err(Refusal::validation("client_id", "client_id must be 6 to 100 characters long."));
+            return Err(Refusal::validation(
+                "client_id",
+                "client_id must be 6 to 100 characters long.",
+            ));
         }
         let taken = core.apps.all().any(|(other, app)| {
             other != n
-                && app.doc.get("credentials").and_then(|c| c.pointer("/oauthClient/client_id")).and_then(Value::as_str)
+                && app
+                    .doc
+                    .get("credentials")
+                    .and_then(|c| c.pointer("/oauthClient/client_id"))
+                    .and_then(Value::as_str)
                     == Some(client_id.as_str())
         });
         if taken {
-            return Err(Refusal::validation("client_id", "An object with this field already exists in the current organization"));
+            return Err(Refusal::validation(
+                "client_id",
+                "An object with this field already exists in the current organization",
+            ));
         }
-        let given = client.remove("client_secret").and_then(|value| value.as_str().map(str::to_owned));
-        if given.as_ref().is_some_and(|text| !(14..=100).contains(&text.len())) {
-            return Err(Refusal::validation("client_secret", "client_secret must be 14 to 100 characters long."));
+        let given = client
+            .remove("client_secret")
+            .and_then(|value| value.as_str().map(str::to_owned));
+        if given
+            .as_ref()
+            .is_some_and(|text| !(14..=100).contains(&text.len()))
+        {
+            return Err(Refusal::validation(
+                "client_secret",
+                "client_secret must be 14 to 100 characters long.",
+            ));
         }
         client.insert("client_id".to_owned(), Value::String(client_id));
         client.entry("autoKeyRotation").or_insert(Value::Bool(true));
-        client.entry("token_endpoint_auth_method").or_insert_with(|| Value::from("client_secret_basic"));
+        client
+            .entry("token_endpoint_auth_method")
+            .or_insert_with(|| Value::from("client_secret_basic"));
         client.entry("pkce_required").or_insert(Value::Bool(false));
         let uses_secret = client
             .get("token_endpoint_auth_method")
             .and_then(Value::as_str)
             .is_some_and(|method| method.starts_with("client_secret"));
         if old.is_none() && uses_secret {
-            secret = Some(given.unwrap_or_else(|| format!("{}{}", core.ids.fresh("sec"), core.ids.fresh("ret"))));
+            secret =
+                Some(given.unwrap_or_else(|| {
+                    format!("{}{}", core.ids.fresh("sec"), core.ids.fresh("ret"))
+                }));
         }
         credentials.insert("oauthClient".to_owned(), Value::Object(client));
     }
-    if let Some(password) = credentials.get_mut("password").and_then(Value::as_object_mut) {
+    if let Some(password) = credentials
+        .get_mut("password")
+        .and_then(Value::as_object_mut)
+    {
         password.remove("value");
     }
     doc.insert("credentials".to_owned(), Value::Object(credentials));
@@ -455,7 +623,11 @@ pub(crate) fn fill_defaults(doc: &mut Map<String, Value>, name: &str) {
             },
         }),
     );
-    let mode = doc.get("signOnMode").and_then(Value::as_str).unwrap_or_default().to_owned();
+    let mode = doc
+        .get("signOnMode")
+        .and_then(Value::as_str)
+        .unwrap_or_default()
+        .to_owned();
     let settings = match mode.as_str() {
         "OPENID_CONNECT" => json!({"settings": {"oauthClient": {
             "client_uri": null, "logo_uri": null, "consent_method": "TRUSTED", "issuer_mode": "ORG_URL",
@@ -479,7 +651,9 @@ pub(crate) fn fill_defaults(doc: &mut Map<String, Value>, name: &str) {
 }
 
 fn merge_under(doc: &mut Map<String, Value>, defaults: &Value) {
-    let Some(defaults) = defaults.as_object() else { return };
+    let Some(defaults) = defaults.as_object() else {
+        return;
+    };
     for (key, default) in defaults {
         match doc.get_mut(key) {
             None => {
@@ -518,17 +692,27 @@ impl Core {
 
     /// An app as an event's target.
     pub(crate) fn app_target(&self, n: u32) -> LogTarget {
-        let label = self.apps.get(n).map(|app| app.label().to_owned()).unwrap_or_default();
+        let label = self
+            .apps
+            .get(n)
+            .map(|app| app.label().to_owned())
+            .unwrap_or_default();
         target("AppInstance", &self.app_id(n), &label)
     }
 
     /// Adds an event about an app, and its twin for an OAuth client.
     pub(crate) fn app_event(&mut self, event_type: &str, n: u32) {
         let subject = self.app_target(n);
-        let oauth = self.apps.get(n).is_some_and(|app| app.sign_on_mode() == "OPENID_CONNECT");
+        let oauth = self
+            .apps
+            .get(n)
+            .is_some_and(|app| app.sign_on_mode() == "OPENID_CONNECT");
         self.emit_event(event_type, vec![subject.clone()]);
         if oauth && let Some(verb) = event_type.strip_prefix("application.lifecycle.") {
-            let kind = LogTarget { kind: "PublicClientApp".to_owned(), ..subject };
+            let kind = LogTarget {
+                kind: "PublicClientApp".to_owned(),
+                ..subject
+            };
             self.emit_event(&format!("app.oauth2.client.lifecycle.{verb}"), vec![kind]);
         }
     }
@@ -538,9 +722,19 @@ impl Core {
         let id = self.app_id(app.number);
         let mut value = app.doc.clone();
         value.insert("id".to_owned(), Value::String(id.clone()));
-        value.insert("orn".to_owned(), json!(format!("orn:okta:idp:{}:apps:{}:{id}", self.org_id_text(), app.name)));
+        value.insert(
+            "orn".to_owned(),
+            json!(format!(
+                "orn:okta:idp:{}:apps:{}:{id}",
+                self.org_id_text(),
+                app.name
+            )),
+        );
         value.insert("name".to_owned(), json!(app.name));
-        value.insert("status".to_owned(), json!(if app.active { "ACTIVE" } else { "INACTIVE" }));
+        value.insert(
+            "status".to_owned(),
+            json!(if app.active { "ACTIVE" } else { "INACTIVE" }),
+        );
         value.insert("created".to_owned(), json!(time_text(app.created)));
         value.insert("lastUpdated".to_owned(), json!(time_text(app.last_updated)));
         value.insert("features".to_owned(), json!([]));
@@ -561,10 +755,16 @@ impl Core {
             "logo": [{"name": "medium", "href": "https://static.oktacdn.example/assets/img/logos/default.png", "type": "image/png"}],
             verb: {"href": format!("{own}/lifecycle/{verb}")},
         });
-        let policies = [("accessPolicy", &app.access_policy), ("profileEnrollment", &app.profile_enrollment)];
+        let policies = [
+            ("accessPolicy", &app.access_policy),
+            ("profileEnrollment", &app.profile_enrollment),
+        ];
         for (rel, policy) in policies {
             if let (Some(policy), Some(map)) = (policy, links.as_object_mut()) {
-                map.insert(rel.to_owned(), json!({"href": format!("{base}/api/v1/policies/{policy}")}));
+                map.insert(
+                    rel.to_owned(),
+                    json!({"href": format!("{base}/api/v1/policies/{policy}")}),
+                );
             }
         }
         links
@@ -576,7 +776,11 @@ impl Core {
             "status" => vec![if app.active { "ACTIVE" } else { "INACTIVE" }.to_owned()],
             "name" => vec![app.name.clone()],
             "group.id" => app.groups.keys().map(|n| self.group_id(*n)).collect(),
-            "user.id" => self.app_user_numbers(app).into_iter().map(|n| self.user_id(n)).collect(),
+            "user.id" => self
+                .app_user_numbers(app)
+                .into_iter()
+                .map(|n| self.user_id(n))
+                .collect(),
             other => crate::log::attribute(&Value::Object(app.doc.clone()), other),
         }
     }
@@ -585,19 +789,29 @@ impl Core {
     pub(crate) fn apps_of_group(&self, request: &Request, group: u32) -> Outcome {
         let window = Window::read(self, request, SIZES)?;
         let start = usize::try_from(window.start).unwrap_or(usize::MAX);
-        let all: Vec<&App> =
-            self.apps.all().map(|(_, app)| app).filter(|app| app.groups.contains_key(&group)).collect();
+        let all: Vec<&App> = self
+            .apps
+            .all()
+            .map(|(_, app)| app)
+            .filter(|app| app.groups.contains_key(&group))
+            .collect();
         let mut array = ArrayWriter::with_room(4096);
         for app in all.iter().skip(start).take(window.limit) {
             push_value(array.item(), &self.app_value(app, &request.base_url));
         }
         let end = start.saturating_add(window.limit);
         let next = (end < all.len()).then_some(end as u64);
-        Ok(Response::list(array.finish(), window.page(self, request, next)))
+        Ok(Response::list(
+            array.finish(),
+            window.page(self, request, next),
+        ))
     }
 
     /// Every app, by id.
     pub(crate) fn dump_apps(&self, base: &str) -> BTreeMap<String, Value> {
-        self.apps.all().map(|(n, app)| (self.app_id(n), self.app_value(app, base))).collect()
+        self.apps
+            .all()
+            .map(|(n, app)| (self.app_id(n), self.app_value(app, base)))
+            .collect()
     }
 }

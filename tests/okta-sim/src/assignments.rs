@@ -23,7 +23,11 @@ use crate::{
 /// Page sizes of an app's users.
 const USER_SIZES: PageSizes = PageSizes::new(50, 500);
 /// Page sizes of an app's groups.
-const GROUP_SIZES: PageSizes = PageSizes { default: 20, max: 200, min: 20 };
+const GROUP_SIZES: PageSizes = PageSizes {
+    default: 20,
+    max: 200,
+    min: 20,
+};
 
 /// A group's assignment to an app.
 #[derive(Debug, Clone)]
@@ -62,7 +66,9 @@ pub(crate) fn route(core: &mut Core, request: &Request, path: &[&str]) -> Outcom
             _ => Err(no_such_method()),
         };
     };
-    let n = core.find_app(id).ok_or_else(|| Refusal::not_found(id, "AppInstance"))?;
+    let n = core
+        .find_app(id)
+        .ok_or_else(|| Refusal::not_found(id, "AppInstance"))?;
     match (request.method.as_str(), rest) {
         ("GET", []) => Ok(Response::json(200, &apps::single(core, request, n)?)),
         ("PUT", []) => apps::replace(core, request, n),
@@ -71,7 +77,9 @@ pub(crate) fn route(core: &mut Core, request: &Request, path: &[&str]) -> Outcom
         ("GET", ["users"]) => list_users(core, request, n),
         ("POST", ["users"]) => assign_user(core, request, n),
         (method, ["users", user]) => {
-            let user = core.find_user(user).ok_or_else(|| Refusal::not_found(user, "AppUser"))?;
+            let user = core
+                .find_user(user)
+                .ok_or_else(|| Refusal::not_found(user, "AppUser"))?;
             match method {
                 "GET" => get_user(core, request, n, user),
                 "POST" => update_user(core, request, n, user),
@@ -81,7 +89,9 @@ pub(crate) fn route(core: &mut Core, request: &Request, path: &[&str]) -> Outcom
         }
         ("GET", ["groups"]) => list_groups(core, request, n),
         (method, ["groups", group]) => {
-            let group = core.find_group(group).ok_or_else(|| Refusal::not_found(group, "UserGroup"))?;
+            let group = core
+                .find_group(group)
+                .ok_or_else(|| Refusal::not_found(group, "UserGroup"))?;
             match method {
                 "GET" => get_group(core, request, n, group),
                 "PUT" => assign_group(core, request, n, group),
@@ -96,14 +106,18 @@ pub(crate) fn route(core: &mut Core, request: &Request, path: &[&str]) -> Outcom
 
 fn list_users(core: &Core, request: &Request, n: u32) -> Outcome {
     let window = Window::read(core, request, USER_SIZES)?;
-    let Some(app) = core.apps.get(n) else { return Err(no_such_path()) };
+    let Some(app) = core.apps.get(n) else {
+        return Err(no_such_path());
+    };
     let prefix = request.param("q").map(str::to_lowercase);
     let start = u32::try_from(window.start).unwrap_or(u32::MAX);
     let mut array = ArrayWriter::with_room(window.limit * 1100);
     let mut count = 0;
     let mut next = None;
     for (user, scope) in Merged::new(core, app, start) {
-        let Some(found) = core.users.get(user) else { continue };
+        let Some(found) = core.users.get(user) else {
+            continue;
+        };
         if let Some(q) = &prefix
             && !core.app_user_name(app, found).to_lowercase().starts_with(q)
         {
@@ -116,7 +130,10 @@ fn list_users(core: &Core, request: &Request, n: u32) -> Outcome {
         core.push_app_user(array.item(), app, found, scope, &request.base_url);
         count += 1;
     }
-    Ok(Response::list(array.finish(), window.page(core, request, next)))
+    Ok(Response::list(
+        array.finish(),
+        window.page(core, request, next),
+    ))
 }
 
 /// An app's users, ascending: the direct ones merged with the members of its groups.
@@ -128,16 +145,24 @@ struct Merged<'a> {
 
 impl<'a> Merged<'a> {
     fn new(core: &'a Core, app: &'a App, start: u32) -> Self {
-        let from = |all: &'a [u32]| all.get(all.partition_point(|n| *n < start)..).unwrap_or_default();
+        let from = |all: &'a [u32]| {
+            all.get(all.partition_point(|n| *n < start)..)
+                .unwrap_or_default()
+        };
         let groups = app
             .groups
             .iter()
             .filter(|_| app.active)
             .filter_map(|(n, link)| {
-                core.groups.get(*n).map(|group| (*n, link.priority, from(&group.members)))
+                core.groups
+                    .get(*n)
+                    .map(|group| (*n, link.priority, from(&group.members)))
             })
             .collect();
-        Self { direct: from(&app.direct), groups }
+        Self {
+            direct: from(&app.direct),
+            groups,
+        }
     }
 }
 
@@ -186,19 +211,32 @@ fn app_user_text(core: &Core, request: &Request, n: u32, user: u32) -> Result<St
 fn assign_user(core: &mut Core, request: &Request, n: u32) -> Outcome {
     let body = body(request)?;
     let id = body.get("id").and_then(Value::as_str).unwrap_or_default();
-    let user = core.find_user(id).ok_or_else(|| Refusal::not_found(id, "User"))?;
+    let user = core
+        .find_user(id)
+        .ok_or_else(|| Refusal::not_found(id, "User"))?;
     if let Some(scope) = body.get("scope")
         && scope != "USER"
     {
-        return Err(Refusal::validation("scope", "Only scope USER can be assigned."));
+        return Err(Refusal::validation(
+            "scope",
+            "Only scope USER can be assigned.",
+        ));
     }
     let status = core.users.get(user).map(|found| found.status());
     if matches!(status, Some(Status::Deprovisioned)) {
-        return Err(refusal(403, "E0000117", "Cannot assign apps to an inactive user."));
+        return Err(refusal(
+            403,
+            "E0000117",
+            "Cannot assign apps to an inactive user.",
+        ));
     }
     let app = core.apps.get(n).ok_or_else(no_such_path)?;
     if app.direct.binary_search(&user).is_ok() {
-        return Err(refusal(409, "E0000062", "The given app user is already assigned to this application."));
+        return Err(refusal(
+            409,
+            "E0000062",
+            "The given app user is already assigned to this application.",
+        ));
     }
     let known = core.app_scope(app, user).is_some();
     write_app_user(core, n, user, body)?;
@@ -206,14 +244,24 @@ fn assign_user(core: &mut Core, request: &Request, n: u32) -> Outcome {
     if let Err(at) = app.direct.binary_search(&user) {
         app.direct.insert(at, user);
     }
-    core.app_user_event(if known { "application.user_membership.update" } else { "application.user_membership.add" }, n, user);
+    core.app_user_event(
+        if known {
+            "application.user_membership.update"
+        } else {
+            "application.user_membership.add"
+        },
+        n,
+        user,
+    );
     get_user(core, request, n, user)
 }
 
 fn update_user(core: &mut Core, request: &Request, n: u32, user: u32) -> Outcome {
     let body = body(request)?;
     let app = core.apps.get(n).ok_or_else(no_such_path)?;
-    let scope = core.app_scope(app, user).ok_or_else(|| Refusal::not_found(&core.user_id(user), "AppUser"))?;
+    let scope = core
+        .app_scope(app, user)
+        .ok_or_else(|| Refusal::not_found(&core.user_id(user), "AppUser"))?;
     write_app_user(core, n, user, body)?;
     let turned = match (scope, body.get("scope").and_then(Value::as_str)) {
         (Scope::Group(_), Some("USER")) => true,
@@ -225,7 +273,8 @@ fn update_user(core: &mut Core, request: &Request, n: u32, user: u32) -> Outcome
         }
         _ => false,
     };
-    if turned && let Some(app) = core.apps.get_mut(n)
+    if turned
+        && let Some(app) = core.apps.get_mut(n)
         && let Err(at) = app.direct.binary_search(&user)
     {
         app.direct.insert(at, user);
@@ -235,7 +284,12 @@ fn update_user(core: &mut Core, request: &Request, n: u32, user: u32) -> Outcome
 }
 
 /// Checks and keeps what a request says about an assignment.
-fn write_app_user(core: &mut Core, n: u32, user: u32, body: &Map<String, Value>) -> Result<(), Refusal> {
+fn write_app_user(
+    core: &mut Core,
+    n: u32,
+    user: u32,
+    body: &Map<String, Value>,
+) -> Result<(), Refusal> {
     let now = core.clock.second();
     let app = core.apps.get(n).ok_or_else(no_such_path)?;
     let found = core.users.get(user).ok_or_else(no_such_path)?;
@@ -251,7 +305,12 @@ fn write_app_user(core: &mut Core, n: u32, user: u32, body: &Map<String, Value>)
         .and_then(Value::as_str)
         .map(str::to_owned)
         .or(old.user_name);
-    let kept = AppUser { created: old.created.unwrap_or(now), last_updated: now, user_name, profile };
+    let kept = AppUser {
+        created: old.created.unwrap_or(now),
+        last_updated: now,
+        user_name,
+        profile,
+    };
     if let Some(app) = core.apps.get_mut(n) {
         app.written.insert(user, kept);
     }
@@ -260,11 +319,17 @@ fn write_app_user(core: &mut Core, n: u32, user: u32, body: &Map<String, Value>)
 
 fn unassign_user(core: &mut Core, n: u32, user: u32) -> Outcome {
     let missing = Refusal::not_found(&core.user_id(user), "AppUser");
-    let Some(app) = core.apps.get(n) else { return Err(missing) };
+    let Some(app) = core.apps.get(n) else {
+        return Err(missing);
+    };
     match core.app_scope(app, user) {
         None => Err(missing),
         // Assumed: what a group gives can be taken only from the group.
-        Some(Scope::Group(_)) => Err(refusal(403, "E0000084", "The assignment comes from a group and cannot be removed here.")),
+        Some(Scope::Group(_)) => Err(refusal(
+            403,
+            "E0000084",
+            "The assignment comes from a group and cannot be removed here.",
+        )),
         Some(Scope::User) => {
             if let Some(app) = core.apps.get_mut(n) {
                 app.direct.retain(|member| *member != user);
@@ -278,49 +343,84 @@ fn unassign_user(core: &mut Core, n: u32, user: u32) -> Outcome {
 
 fn list_groups(core: &Core, request: &Request, n: u32) -> Outcome {
     let window = Window::read(core, request, GROUP_SIZES)?;
-    let Some(app) = core.apps.get(n) else { return Err(no_such_path()) };
+    let Some(app) = core.apps.get(n) else {
+        return Err(no_such_path());
+    };
     let start = u32::try_from(window.start).unwrap_or(u32::MAX);
     let mut array = ArrayWriter::with_room(4096);
     let mut last = None;
     let mut count = 0;
     for (group, link) in app.groups.range(start..).take(window.limit) {
-        push_value(array.item(), &core.app_group_value(app, *group, link, &request.base_url));
+        push_value(
+            array.item(),
+            &core.app_group_value(app, *group, link, &request.base_url),
+        );
         last = Some(*group);
         count += 1;
     }
     // As recorded elsewhere: a full page has a `next`, though the page after it may be empty.
-    let next = last.filter(|_| count == window.limit).map(|group| u64::from(group) + 1);
-    Ok(Response::list(array.finish(), window.page(core, request, next)))
+    let next = last
+        .filter(|_| count == window.limit)
+        .map(|group| u64::from(group) + 1);
+    Ok(Response::list(
+        array.finish(),
+        window.page(core, request, next),
+    ))
 }
 
 fn get_group(core: &Core, request: &Request, n: u32, group: u32) -> Outcome {
     let missing = || Refusal::not_found(&core.group_id(group), "ApplicationGroupAssignment");
     let app = core.apps.get(n).ok_or_else(missing)?;
     let link = app.groups.get(&group).ok_or_else(missing)?;
-    Ok(Response::json(200, &core.app_group_value(app, group, link, &request.base_url)))
+    Ok(Response::json(
+        200,
+        &core.app_group_value(app, group, link, &request.base_url),
+    ))
 }
 
 fn assign_group(core: &mut Core, request: &Request, n: u32, group: u32) -> Outcome {
     let empty = Map::new();
-    let body = request.body.as_ref().and_then(Value::as_object).unwrap_or(&empty);
+    let body = request
+        .body
+        .as_ref()
+        .and_then(Value::as_object)
+        .unwrap_or(&empty);
     let now = core.clock.second();
     let app = core.apps.get(n).ok_or_else(no_such_path)?;
-    let profile = body.get("profile").and_then(Value::as_object).cloned().unwrap_or_default();
+    let profile = body
+        .get("profile")
+        .and_then(Value::as_object)
+        .cloned()
+        .unwrap_or_default();
     core.schemas.check_app_user(n, app, &profile)?;
     let old = app.groups.get(&group).cloned();
-    let highest = app.groups.values().map(|link| link.priority + 1).max().unwrap_or(0);
+    let highest = app
+        .groups
+        .values()
+        .map(|link| link.priority + 1)
+        .max()
+        .unwrap_or(0);
     let priority = body
         .get("priority")
         .and_then(Value::as_u64)
         .or_else(|| old.as_ref().map(|link| link.priority))
         .unwrap_or(highest);
     let since = old.as_ref().map_or(now, |link| link.since);
-    let news = AppGroup { priority, profile, last_updated: now, since };
+    let news = AppGroup {
+        priority,
+        profile,
+        last_updated: now,
+        since,
+    };
     let before = core.app_members(n, group);
     if let Some(app) = core.apps.get_mut(n) {
         app.groups.insert(group, news);
     }
-    let event = if old.is_some() { "group.application_assignment.update" } else { "group.application_assignment.add" };
+    let event = if old.is_some() {
+        "group.application_assignment.update"
+    } else {
+        "group.application_assignment.add"
+    };
     let targets = vec![core.group_target(group), core.app_target(n)];
     core.emit_event(event, targets);
     core.tell_group_changes(n, group, &before);
@@ -329,7 +429,11 @@ fn assign_group(core: &mut Core, request: &Request, n: u32, group: u32) -> Outco
 
 fn unassign_group(core: &mut Core, n: u32, group: u32) -> Outcome {
     let missing = Refusal::not_found(&core.group_id(group), "ApplicationGroupAssignment");
-    if !core.apps.get(n).is_some_and(|app| app.groups.contains_key(&group)) {
+    if !core
+        .apps
+        .get(n)
+        .is_some_and(|app| app.groups.contains_key(&group))
+    {
         return Err(missing);
     }
     core.drop_app_group(n, group);
@@ -381,7 +485,10 @@ impl Core {
     /// Adds the events of assignments that a membership change made or ended.
     pub(crate) fn tell_app_changes(&mut self, user: u32, before: &[(u32, bool)]) {
         for (n, was) in before {
-            let is = self.apps.get(*n).is_some_and(|app| self.app_scope(app, user).is_some());
+            let is = self
+                .apps
+                .get(*n)
+                .is_some_and(|app| self.app_scope(app, user).is_some());
             self.tell_app_change(*n, user, *was, is);
         }
     }
@@ -393,19 +500,32 @@ impl Core {
         if !is && let Some(app) = self.apps.get_mut(n) {
             app.written.remove(&user);
         }
-        let event = if is { "application.user_membership.add" } else { "application.user_membership.remove" };
+        let event = if is {
+            "application.user_membership.add"
+        } else {
+            "application.user_membership.remove"
+        };
         self.app_user_event(event, n, user);
     }
 
     /// The members of a group, with how each stands to an app before a change.
     fn app_members(&self, n: u32, group: u32) -> Vec<(u32, bool)> {
-        let (Some(app), Some(group)) = (self.apps.get(n), self.groups.get(group)) else { return Vec::new() };
-        group.members.iter().map(|user| (*user, self.app_scope(app, *user).is_some())).collect()
+        let (Some(app), Some(group)) = (self.apps.get(n), self.groups.get(group)) else {
+            return Vec::new();
+        };
+        group
+            .members
+            .iter()
+            .map(|user| (*user, self.app_scope(app, *user).is_some()))
+            .collect()
     }
 
     fn tell_group_changes(&mut self, n: u32, _group: u32, before: &[(u32, bool)]) {
         for (user, was) in before {
-            let is = self.apps.get(n).is_some_and(|app| self.app_scope(app, *user).is_some());
+            let is = self
+                .apps
+                .get(n)
+                .is_some_and(|app| self.app_scope(app, *user).is_some());
             self.tell_app_change(n, *user, *was, is);
         }
     }
@@ -422,8 +542,12 @@ impl Core {
 
     /// Ends a group's assignments, before it is deleted.
     pub(crate) fn unassign_group_everywhere(&mut self, group: u32) {
-        let apps: Vec<u32> =
-            self.apps.all().filter(|(_, app)| app.groups.contains_key(&group)).map(|(n, _)| n).collect();
+        let apps: Vec<u32> = self
+            .apps
+            .all()
+            .filter(|(_, app)| app.groups.contains_key(&group))
+            .map(|(n, _)| n)
+            .collect();
         for n in apps {
             self.drop_app_group(n, group);
         }
@@ -454,7 +578,11 @@ impl Core {
     }
 
     fn app_user_event(&mut self, event_type: &str, n: u32, user: u32) {
-        let login = self.users.get(user).map(|found| found.login()).unwrap_or_default();
+        let login = self
+            .users
+            .get(user)
+            .map(|found| found.login())
+            .unwrap_or_default();
         let own: LogTarget = target("AppUser", &self.app_user_id(n, user), &login);
         let targets = vec![own, self.app_target(n), self.user_target(user)];
         self.emit_event(event_type, targets);
@@ -486,9 +614,14 @@ impl Core {
         push_default_profile(&mut text, app, &origin_of(self, user));
         text.push('}');
         let profile = serde_json::from_str(&text).unwrap_or_default();
-        let created =
-            self.app_scope(app, user.number()).map(|scope| self.assigned_at(app, user, scope));
-        Shown { created, user_name: None, profile }
+        let created = self
+            .app_scope(app, user.number())
+            .map(|scope| self.assigned_at(app, user, scope));
+        Shown {
+            created,
+            user_name: None,
+            profile,
+        }
     }
 
     /// When an assignment that nobody wrote to began.
@@ -498,15 +631,26 @@ impl Core {
             Scope::User => base,
             Scope::Group(n) => {
                 let since = app.groups.get(&n).map_or(0, |link| link.since);
-                let joined =
-                    self.groups.get(n).and_then(|group| group.joined.get(&user.number())).copied().unwrap_or(0);
+                let joined = self
+                    .groups
+                    .get(n)
+                    .and_then(|group| group.joined.get(&user.number()))
+                    .copied()
+                    .unwrap_or(0);
                 base.max(since).max(joined).max(app.active_since)
             }
         }
     }
 
     /// Appends an assignment as JSON.
-    fn push_app_user(&self, out: &mut String, app: &App, user: UserRef<'_>, scope: Scope, base: &str) {
+    fn push_app_user(
+        &self,
+        out: &mut String,
+        app: &App,
+        user: UserRef<'_>,
+        scope: Scope,
+        base: &str,
+    ) {
         let n = user.number();
         let written = app.written.get(&n);
         let since = self.assigned_at(app, user, scope);
@@ -520,11 +664,19 @@ impl Core {
         out.push_str("\",\"lastUpdated\":\"");
         push_time(out, updated);
         out.push_str("\",\"scope\":\"");
-        out.push_str(if scope == Scope::User { "USER" } else { "GROUP" });
+        out.push_str(if scope == Scope::User {
+            "USER"
+        } else {
+            "GROUP"
+        });
         out.push_str("\",\"status\":\"ACTIVE\",\"statusChanged\":\"");
         push_time(out, created);
-        out.push_str("\",\"passwordChanged\":null,\"syncState\":\"DISABLED\",\"credentials\":{\"userName\":");
-        let name = written.and_then(|written| written.user_name.as_deref()).unwrap_or(&origin.login);
+        out.push_str(
+            "\",\"passwordChanged\":null,\"syncState\":\"DISABLED\",\"credentials\":{\"userName\":",
+        );
+        let name = written
+            .and_then(|written| written.user_name.as_deref())
+            .unwrap_or(&origin.login);
         push_string(out, name);
         out.push_str("},\"profile\":{");
         match written {
@@ -578,7 +730,9 @@ impl Core {
         for (n, app) in self.apps.all() {
             let app_id = self.app_id(n);
             for (user, scope) in Merged::new(self, app, 0) {
-                let Some(found) = self.users.get(user) else { continue };
+                let Some(found) = self.users.get(user) else {
+                    continue;
+                };
                 let mut out = String::new();
                 self.push_app_user(&mut out, app, found, scope, base);
                 all.insert(
@@ -624,11 +778,19 @@ fn origin_of(core: &Core, user: UserRef<'_>) -> Origin {
     match user {
         UserRef::Written(_, user) => {
             let [login, first, last, email] = user.origin.clone();
-            Origin { login, first, last, email }
+            Origin {
+                login,
+                first,
+                last,
+                email,
+            }
         }
-        UserRef::Generated(_) => {
-            Origin { login: user.login(), first: String::new(), last: String::new(), email: user.login() }
-        }
+        UserRef::Generated(_) => Origin {
+            login: user.login(),
+            first: String::new(),
+            last: String::new(),
+            email: user.login(),
+        },
     }
 }
 

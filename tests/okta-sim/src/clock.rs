@@ -14,7 +14,10 @@ pub(crate) struct OrgClock {
 impl OrgClock {
     /// A clock that stands at `ms` until it is moved.
     pub(crate) fn frozen(ms: i64) -> Self {
-        Self { frozen_at: Some(ms), ahead: 0 }
+        Self {
+            frozen_at: Some(ms),
+            ahead: 0,
+        }
     }
 
     /// Milliseconds since 1970.
@@ -33,9 +36,14 @@ impl OrgClock {
     }
 }
 
-#[expect(clippy::disallowed_methods, reason = "the one owner of time in the simulator")]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the one owner of time in the simulator"
+)]
 fn machine_now() -> i64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    let since = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or_default();
     i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
 }
 
@@ -69,19 +77,28 @@ pub(crate) fn time_text(ms: i64) -> String {
 
 /// Reads an RFC 3339 time.
 pub(crate) fn parse_time(text: &str) -> Option<i64> {
-    text.parse::<Timestamp>().ok().map(|time| time.as_millisecond())
+    text.parse::<Timestamp>()
+        .ok()
+        .map(|time| time.as_millisecond())
 }
 
 /// `Sun, 06 Nov 1994 08:49:37 GMT`, for the `Date` header.
 pub(crate) fn http_date(ms: i64) -> String {
     const DAYS: [&str; 7] = ["Thu", "Fri", "Sat", "Sun", "Mon", "Tue", "Wed"];
-    const MONTHS: [&str; 12] =
-        ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
+    const MONTHS: [&str; 12] = [
+        "Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec",
+    ];
     let days = ms.div_euclid(86_400_000);
     let rest = ms.rem_euclid(86_400_000);
     let (year, month, day) = civil(days);
-    let weekday = usize::try_from(days.rem_euclid(7)).ok().and_then(|n| DAYS.get(n)).unwrap_or(&"");
-    let name = usize::try_from(month - 1).ok().and_then(|n| MONTHS.get(n)).unwrap_or(&"");
+    let weekday = usize::try_from(days.rem_euclid(7))
+        .ok()
+        .and_then(|n| DAYS.get(n))
+        .unwrap_or(&"");
+    let name = usize::try_from(month - 1)
+        .ok()
+        .and_then(|n| MONTHS.get(n))
+        .unwrap_or(&"");
     format!(
         "{weekday}, {day:02} {name} {year:04} {:02}:{:02}:{:02} GMT",
         rest / 3_600_000,
@@ -119,7 +136,11 @@ mod tests {
 
     #[test]
     fn times_are_written_as_okta_writes_them() {
-        for text in ["1970-01-01T00:00:00.000Z", "2024-02-29T23:59:59.999Z", "2026-11-21T04:05:06.070Z"] {
+        for text in [
+            "1970-01-01T00:00:00.000Z",
+            "2024-02-29T23:59:59.999Z",
+            "2026-11-21T04:05:06.070Z",
+        ] {
             assert_eq!(parse_time(text).map(time_text).as_deref(), Some(text));
         }
         assert_eq!(http_date(784_111_777_000), "Sun, 06 Nov 1994 08:49:37 GMT");

@@ -8,21 +8,28 @@
 //! nothing here changes: conditions keep the dangling id, as they do at Okta. So the org needs to tell the store of
 //! no deletion; what *it* must know of changes here, it takes from [`ConfigStore::take_changes`].
 
+mod authenticators;
+mod behaviors;
 mod calls;
 mod check;
 mod cursor;
 mod filter;
+mod hooks;
 mod json;
 mod links;
+mod lists;
 mod page;
 mod policies;
 mod priority;
+mod providers;
 mod roles;
 mod route;
 mod seed;
+mod servers;
 mod shelf;
 mod special;
 mod table;
+mod zones;
 
 #[cfg(test)]
 mod tests;
@@ -41,7 +48,7 @@ use cursor::Cursors;
 use json::text;
 use roles::Grants;
 use shelf::{Record, Shelf};
-use table::{Kind, RESOURCES};
+use table::{Kind, POLICY_TYPES, RESOURCES};
 
 /// Something that came to be or went, for the rest of the org to follow.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -141,6 +148,39 @@ impl ConfigStore {
         std::mem::take(&mut self.changes)
     }
 
+    /// How many requests list everything at the largest page sizes, by catalogue type; a custom role's permissions
+    /// count as `custom_role_permission`.
+    #[must_use]
+    pub fn minimum_requests(&self) -> BTreeMap<&'static str, usize> {
+        let mut requests = BTreeMap::new();
+        for resource in RESOURCES
+            .iter()
+            .filter(|resource| resource.kind != Kind::Policy)
+        {
+            let lists: usize = match resource.parents.last() {
+                None => resource.paging.pages(self.shelf.all(resource.kind).len()),
+                Some(parent) => {
+                    let parents = self.shelf.all(*parent).iter();
+                    let children =
+                        parents.map(|parent| self.shelf.children(resource.kind, &parent.id));
+                    children
+                        .map(|children| resource.paging.pages(children.count()))
+                        .sum()
+                }
+            };
+            requests.insert(plain_type(resource.kind), lists);
+        }
+        for object_type in POLICY_TYPES
+            .iter()
+            .map(|name| policies::catalogue_type(name))
+        {
+            let count = self.typed(object_type).count();
+            requests.insert(object_type, Kind::Policy.resource().paging.pages(count));
+        }
+        requests.insert("custom_role_permission", self.shelf.all(Kind::Role).len());
+        requests
+    }
+
     /// Lets every paging cursor that was handed out expire.
     pub fn expire_cursors(&mut self) {
         self.cursors.expire();
@@ -166,6 +206,14 @@ impl ConfigStore {
 /// The catalogue's name for an object's type.
 fn catalogue_type(kind: Kind, record: &Record) -> &'static str {
     match kind {
+        Kind::Policy => policies::catalogue_type(text(&record.body, "type")),
+        _ => plain_type(kind),
+    }
+}
+
+/// The catalogue's name for a kind; of policies, which have one for each of their types, none of these.
+fn plain_type(kind: Kind) -> &'static str {
+    match kind {
         Kind::Zone => "network_zone",
         Kind::Origin => "trusted_origin",
         Kind::Behavior => "behavior",
@@ -176,10 +224,10 @@ fn catalogue_type(kind: Kind, record: &Record) -> &'static str {
         Kind::Claim => "as_claim",
         Kind::ServerPolicy => "as_policy",
         Kind::ServerRule => "as_policy_rule",
+        Kind::Policy => "policy",
         Kind::Rule => "policy_rule",
         Kind::EventHook => "event_hook",
         Kind::InlineHook => "inline_hook",
         Kind::Role => "custom_role",
-        Kind::Policy => policies::catalogue_type(text(&record.body, "type")),
     }
 }

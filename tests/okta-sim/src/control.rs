@@ -45,7 +45,12 @@ struct Mode {
 }
 
 /// Answers a control request; `path` starts after `/_sim/`.
-pub(crate) fn answer(exchange: &mut Exchange, method: &Method, path: &str, body: &[u8]) -> Departure {
+pub(crate) fn answer(
+    exchange: &mut Exchange,
+    method: &Method,
+    path: &str,
+    body: &[u8],
+) -> Departure {
     let (status, body) = match steer(exchange, method, path, body) {
         Ok(body) => (200, body),
         Err(why) => (400, json!({ "error": why })),
@@ -58,7 +63,12 @@ pub(crate) fn answer(exchange: &mut Exchange, method: &Method, path: &str, body:
     }
 }
 
-fn steer(exchange: &mut Exchange, method: &Method, path: &str, body: &[u8]) -> Result<Value, String> {
+fn steer(
+    exchange: &mut Exchange,
+    method: &Method,
+    path: &str,
+    body: &[u8],
+) -> Result<Value, String> {
     match (method.as_str(), path) {
         ("GET", "requests") => serde_json::to_value(&exchange.requests).map_err(|e| e.to_string()),
         ("DELETE", "requests") => {
@@ -77,12 +87,17 @@ fn steer(exchange: &mut Exchange, method: &Method, path: &str, body: &[u8]) -> R
             let change: Change = read(body)?;
             let method = Method::from_bytes(change.method.as_bytes()).map_err(|e| e.to_string())?;
             let departure = exchange.administer(&method, &change.path, change.body);
-            let body: Option<Value> =
-                departure.body.as_deref().and_then(|text| serde_json::from_str(text).ok());
+            let body: Option<Value> = departure
+                .body
+                .as_deref()
+                .and_then(|text| serde_json::from_str(text).ok());
             Ok(json!({"status": departure.status, "body": body}))
         }
         ("POST", "clock") => {
-            exchange.core.clock.advance(read::<Advance>(body)?.advance_ms);
+            exchange
+                .core
+                .clock
+                .advance(read::<Advance>(body)?.advance_ms);
             Ok(json!({}))
         }
         ("POST", "grant") => {

@@ -25,7 +25,11 @@ impl Cursors {
     /// Cursors of the org generated from `seed`.
     pub(crate) fn new(seed: u64) -> Self {
         let key = blake3::derive_key("okta-sim paging cursors v1", &seed.to_le_bytes());
-        Self { key, lifetime_ms: None, dead_before: i64::MIN }
+        Self {
+            key,
+            lifetime_ms: None,
+            dead_before: i64::MIN,
+        }
     }
 
     /// The cursor for `position` of `list`.
@@ -58,7 +62,10 @@ impl Cursors {
 
     fn tag(&self, list: &str, position: u64, issued: i64) -> [u8; 8] {
         let mut hasher = blake3::Hasher::new_keyed(&self.key);
-        hasher.update(&position.to_le_bytes()).update(&issued.to_le_bytes()).update(list.as_bytes());
+        hasher
+            .update(&position.to_le_bytes())
+            .update(&issued.to_le_bytes())
+            .update(list.as_bytes());
         let mut tag = [0u8; 8];
         hasher.finalize_xof().fill(&mut tag);
         tag
@@ -76,7 +83,11 @@ pub(crate) struct PageSizes {
 impl PageSizes {
     /// Sizes from 1 to `max`.
     pub(crate) const fn new(default: usize, max: usize) -> Self {
-        Self { default, max, min: 1 }
+        Self {
+            default,
+            max,
+            min: 1,
+        }
     }
 }
 
@@ -186,7 +197,6 @@ fn link(request: &Request, after: Option<&str>, limit: usize, dropped: &[&str]) 
 }
 
 #[cfg(test)]
-#[expect(clippy::unwrap_used, reason = "tests")]
 mod tests {
     use super::Cursors;
 
@@ -199,7 +209,10 @@ mod tests {
         assert_eq!(Cursors::new(2).read("users", &cursor, 2000), None);
         let mut forged = cursor.clone().into_bytes();
         *forged.first_mut().unwrap() ^= 1;
-        assert_eq!(cursors.read("users", &String::from_utf8(forged).unwrap(), 2000), None);
+        assert_eq!(
+            cursors.read("users", &String::from_utf8(forged).unwrap(), 2000),
+            None
+        );
         cursors.lifetime_ms = Some(500);
         assert_eq!(cursors.read("users", &cursor, 2000), None);
         assert_eq!(cursors.read("users", &cursor, 1400), Some(200));

@@ -74,7 +74,12 @@ impl Exchange {
     /// Answers a request from outside.
     pub(crate) fn handle(&mut self, arrival: &Arrival) -> Departure {
         self.answered += 1;
-        let actions = self.faults.on(self.core.seed, arrival.method.as_str(), &arrival.path, &arrival.query);
+        let actions = self.faults.on(
+            self.core.seed,
+            arrival.method.as_str(),
+            &arrival.path,
+            &arrival.query,
+        );
         let (mut delivery, mut moved) = (Delivery::Whole, 0);
         for action in &actions {
             match action {
@@ -109,7 +114,10 @@ impl Exchange {
             self.move_objects(&arrival.path, moved);
         }
         self.note(arrival, departure.status, auth);
-        Departure { delivery, ..departure }
+        Departure {
+            delivery,
+            ..departure
+        }
     }
 
     fn note(&mut self, arrival: &Arrival, status: u16, auth: Auth) {
@@ -129,7 +137,14 @@ impl Exchange {
             FaultAction::Status { status, body } => {
                 let refused = refusal(*status, "E0000009", "Internal Server Error");
                 let departure = self.refused(&refused);
-                if *body { departure } else { Departure { body: None, ..departure } }
+                if *body {
+                    departure
+                } else {
+                    Departure {
+                        body: None,
+                        ..departure
+                    }
+                }
             }
             FaultAction::RateLimit { seconds } => self.limited(Standing {
                 limit: 50,
@@ -138,43 +153,69 @@ impl Exchange {
                 exceeded: true,
             }),
             FaultAction::Concurrency => self.concurrency_exceeded(),
-            _ => Departure { delivery: Delivery::Reset, ..Departure::default() },
+            _ => Departure {
+                delivery: Delivery::Reset,
+                ..Departure::default()
+            },
         }
     }
 
     /// The 429 of the concurrency limit: all zeros, and a reset that is only an estimate.
     pub(crate) fn concurrency_exceeded(&mut self) -> Departure {
         let reset = self.core.clock.now().div_euclid(1000) + 1;
-        self.limited(Standing { limit: 0, remaining: 0, reset, exceeded: true })
+        self.limited(Standing {
+            limit: 0,
+            remaining: 0,
+            reset,
+            exceeded: true,
+        })
     }
 
     fn answer(&mut self, arrival: &Arrival) -> (Departure, Auth) {
-        let path: Vec<&str> = arrival.path.split('/').filter(|part| !part.is_empty()).collect();
+        let path: Vec<&str> = arrival
+            .path
+            .split('/')
+            .filter(|part| !part.is_empty())
+            .collect();
         if path.as_slice() == [".well-known", "okta-organization"] {
             let body = self.organization(&arrival.base_url);
-            return (self.dressed(Response::json(200, &body), arrival), Auth::None);
+            return (
+                self.dressed(Response::json(200, &body), arrival),
+                Auth::None,
+            );
         }
         if path.as_slice() == ["oauth2", "v1", "token"] && arrival.method == Method::POST {
             return (self.token(arrival), Auth::Client);
         }
-        let api = matches!(path.as_slice(), ["api", "v1", ..] | ["oauth2", "v1", "clients", ..]);
+        let api = matches!(
+            path.as_slice(),
+            ["api", "v1", ..] | ["oauth2", "v1", "clients", ..]
+        );
         if !api {
             return (edge_not_found(), Auth::None);
         }
         let now = self.core.clock.now();
         let Some(header) = arrival.authorization.as_deref() else {
-            return (self.refused(&refusal(403, "E0000005", "Invalid session")), Auth::None);
+            return (
+                self.refused(&refusal(403, "E0000005", "Invalid session")),
+                Auth::None,
+            );
         };
         let Some(caller) = self.authority.caller(header, now) else {
             let refused = refusal(401, "E0000011", "Invalid token provided");
             return (self.refused(&refused), Auth::Invalid);
         };
-        let auth = if caller.auth == "ssws" { Auth::ApiToken } else { Auth::AccessToken };
+        let auth = if caller.auth == "ssws" {
+            Auth::ApiToken
+        } else {
+            Auth::AccessToken
+        };
         let bucket = bucket(arrival.method.as_str(), &path);
         let standing = self.limits.count(&caller.actor.id, bucket, now);
         if let Some(standing) = standing.filter(|standing| standing.exceeded) {
             let subject = crate::log::target("Bucket", bucket.name, bucket.name);
-            self.core.emit_event("system.org.rate_limit.violation", vec![subject]);
+            self.core
+                .emit_event("system.org.rate_limit.violation", vec![subject]);
             return (self.limited(standing), auth);
         }
         let outcome = parsed(arrival, &caller.actor.id)
@@ -197,22 +238,43 @@ impl Exchange {
     /// Whether the caller may do this; a feature the org lacks is refused as such.
     fn permitted(&mut self, request: &Request, caller: &Caller) -> Result<(), Refusal> {
         let path = format!("/{}", request.segments.join("/"));
-        if self.disabled.iter().any(|prefix| path.starts_with(prefix.as_str())) {
-            return Err(refusal(401, "E0000015", "You do not have permission to access the feature you are requesting"));
+        if self
+            .disabled
+            .iter()
+            .any(|prefix| path.starts_with(prefix.as_str()))
+        {
+            return Err(refusal(
+                401,
+                "E0000015",
+                "You do not have permission to access the feature you are requesting",
+            ));
         }
         let needed = scopes::required(request)
             .or_else(|| ConfigStore::required_scopes(request).map(str::to_owned))
             .ok_or_else(no_such_path)?;
-        let Some(granted) = &caller.scopes else { return Ok(()) };
+        let Some(granted) = &caller.scopes else {
+            return Ok(());
+        };
         if !scopes::covers(granted, &needed) {
             return Err(refusal(403, INSUFFICIENT_SCOPE, &needed));
         }
-        if caller.has_role { Ok(()) } else { Err(forbidden()) }
+        if caller.has_role {
+            Ok(())
+        } else {
+            Err(forbidden())
+        }
     }
 
     /// Answers a request with an admin's rights: no token, no limits, no faults, not logged.
-    pub(crate) fn administer(&mut self, method: &Method, path_and_query: &str, body: Option<Value>) -> Departure {
-        let (path, query) = path_and_query.split_once('?').unwrap_or((path_and_query, ""));
+    pub(crate) fn administer(
+        &mut self,
+        method: &Method,
+        path_and_query: &str,
+        body: Option<Value>,
+    ) -> Departure {
+        let (path, query) = path_and_query
+            .split_once('?')
+            .unwrap_or((path_and_query, ""));
         let arrival = Arrival {
             method: method.clone(),
             path: path.to_owned(),
@@ -220,7 +282,9 @@ impl Exchange {
             base_url: self.base_url.clone(),
             content_type: Some("application/json".to_owned()),
             sized: true,
-            body: body.map(|body| body.to_string().into_bytes()).unwrap_or_default(),
+            body: body
+                .map(|body| body.to_string().into_bytes())
+                .unwrap_or_default(),
             ..Arrival::default()
         };
         self.core.actor = Actor {
@@ -245,6 +309,12 @@ impl Exchange {
     }
 
     fn token(&mut self, arrival: &Arrival) -> Departure {
+        let now = self.core.clock.now();
+        let bucket = bucket("POST", &["oauth2", "v1", "token"]);
+        let standing = self.limits.count("token endpoint", bucket, now);
+        if let Some(standing) = standing.filter(|standing| standing.exceeded) {
+            return self.limited(standing);
+        }
         let url = format!("{}{}", arrival.base_url, arrival.path);
         let outcome = self.authority.token(&TokenRequest {
             authorization: arrival.authorization.as_deref(),
@@ -253,13 +323,17 @@ impl Exchange {
             body: &arrival.body,
             url: &url,
             dpop: arrival.dpop,
-            now: self.core.clock.now(),
+            now,
         });
         let (status, body) = match outcome {
             Ok(body) => (200, body),
             Err(error) => (error.status, error.body()),
         };
-        self.dressed(Response::json(status, &body), arrival)
+        let mut departure = self.dressed(Response::json(status, &body), arrival);
+        if let Some(standing) = standing {
+            push_standing(&mut departure, standing);
+        }
+        departure
     }
 
     fn organization(&self, base: &str) -> Value {
@@ -272,7 +346,11 @@ impl Exchange {
 
     fn dressed(&mut self, response: Response, arrival: &Arrival) -> Departure {
         let mut headers = self.headers();
-        let host = if response.admin_host { admin_url(&arrival.base_url) } else { arrival.base_url.clone() };
+        let host = if response.admin_host {
+            admin_url(&arrival.base_url)
+        } else {
+            arrival.base_url.clone()
+        };
         for (rel, link) in [("self", &response.page.this), ("next", &response.page.next)] {
             if let Some(link) = link {
                 headers.push(("link".to_owned(), format!("<{host}{link}>; rel=\"{rel}\"")));
@@ -282,7 +360,12 @@ impl Exchange {
         if response.body.is_some() {
             headers.push(("content-type".to_owned(), "application/json".to_owned()));
         }
-        Departure { status: response.status, headers, body: response.body, delivery: Delivery::Whole }
+        Departure {
+            status: response.status,
+            headers,
+            body: response.body,
+            delivery: Delivery::Whole,
+        }
     }
 
     fn refused(&mut self, refused: &Refusal) -> Departure {
@@ -296,14 +379,28 @@ impl Exchange {
             );
             headers.push(("www-authenticate".to_owned(), challenge));
             let body = error_body(&forbidden(), &error_id);
-            return Departure { status: 403, headers, body: Some(body.to_string()), ..Departure::default() };
+            return Departure {
+                status: 403,
+                headers,
+                body: Some(body.to_string()),
+                ..Departure::default()
+            };
         }
         let body = error_body(refused, &error_id).to_string();
-        Departure { status: refused.status, headers, body: Some(body), ..Departure::default() }
+        Departure {
+            status: refused.status,
+            headers,
+            body: Some(body),
+            ..Departure::default()
+        }
     }
 
     fn limited(&mut self, standing: Standing) -> Departure {
-        let refused = refusal(429, "E0000047", "API call exceeded rate limit due to too many requests.");
+        let refused = refusal(
+            429,
+            "E0000047",
+            "API call exceeded rate limit due to too many requests.",
+        );
         let mut departure = self.refused(&refused);
         push_standing(&mut departure, standing);
         departure
@@ -312,7 +409,10 @@ impl Exchange {
     fn headers(&self) -> Vec<(String, String)> {
         vec![
             ("date".to_owned(), http_date(self.core.clock.now())),
-            ("x-okta-request-id".to_owned(), self.core.ids.text("req", self.answered)),
+            (
+                "x-okta-request-id".to_owned(),
+                self.core.ids.text("req", self.answered),
+            ),
         ]
     }
 
@@ -384,7 +484,9 @@ fn parsed(arrival: &Arrival, caller: &str) -> Result<Request, Refusal> {
         return Err(refusal(411, "E0000003", "A Content-Length is required."));
     }
     let decode = |part: &str| {
-        percent_encoding::percent_decode_str(part).decode_utf8().map(|text| text.into_owned())
+        percent_encoding::percent_decode_str(part)
+            .decode_utf8()
+            .map(|text| text.into_owned())
     };
     let segments = arrival
         .path
@@ -393,15 +495,20 @@ fn parsed(arrival: &Arrival, caller: &str) -> Result<Request, Refusal> {
         .map(decode)
         .collect::<Result<Vec<String>, _>>()
         .map_err(|_| no_such_path())?;
-    let mut query: Vec<(String, String)> =
-        url::form_urlencoded::parse(arrival.query.as_bytes()).into_owned().collect();
+    let mut query: Vec<(String, String)> = url::form_urlencoded::parse(arrival.query.as_bytes())
+        .into_owned()
+        .collect();
     if let Some(wanted) = &arrival.if_match {
         query.push((IF_MATCH.to_owned(), wanted.clone()));
     }
     let body = if arrival.body.is_empty() {
         None
     } else {
-        if !arrival.content_type.as_deref().is_some_and(|kind| kind.starts_with("application/json")) {
+        if !arrival
+            .content_type
+            .as_deref()
+            .is_some_and(|kind| kind.starts_with("application/json"))
+        {
             return Err(refusal(
                 400,
                 "E0000019",
@@ -426,7 +533,9 @@ fn logged_body(arrival: &Arrival) -> Option<Value> {
         let form = url::form_urlencoded::parse(&arrival.body);
         let shown = form.filter(|(key, _)| key == "scope" || key == "grant_type");
         return Some(Value::Object(
-            shown.map(|(key, value)| (key.into_owned(), Value::String(value.into_owned()))).collect(),
+            shown
+                .map(|(key, value)| (key.into_owned(), Value::String(value.into_owned())))
+                .collect(),
         ));
     }
     serde_json::from_slice(&arrival.body).ok()

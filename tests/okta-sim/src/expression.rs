@@ -9,7 +9,11 @@ use serde_json::Value;
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Expression {
     /// An attribute equals a text (or differs).
-    Equals { attribute: String, text: String, negated: bool },
+    Equals {
+        attribute: String,
+        text: String,
+        negated: bool,
+    },
     /// The user is in one of these groups.
     MemberOfAny(Vec<String>),
     /// Both.
@@ -49,7 +53,11 @@ impl Expression {
         member: &impl Fn(&str) -> bool,
     ) -> Option<bool> {
         match self {
-            Self::Equals { attribute: name, text, negated } => {
+            Self::Equals {
+                attribute: name,
+                text,
+                negated,
+            } => {
                 let equal = attribute(name).as_ref().and_then(Value::as_str) == Some(text);
                 Some(equal != *negated)
             }
@@ -95,7 +103,9 @@ impl Parser<'_> {
             return self.member_of();
         }
         self.eat("user.").then_some(())?;
-        let end = self.rest.find(|c: char| !c.is_ascii_alphanumeric() && c != '_')?;
+        let end = self
+            .rest
+            .find(|c: char| !c.is_ascii_alphanumeric() && c != '_')?;
         let (name, rest) = self.rest.split_at(end);
         let attribute = name.to_owned();
         self.rest = rest.trim_start();
@@ -104,7 +114,11 @@ impl Parser<'_> {
         } else {
             self.eat("!=").then_some(true)?
         };
-        Some(Expression::Equals { attribute, text: self.quoted()?, negated })
+        Some(Expression::Equals {
+            attribute,
+            text: self.quoted()?,
+            negated,
+        })
     }
 
     fn member_of(&mut self) -> Option<Expression> {
@@ -134,8 +148,14 @@ impl Parser<'_> {
     }
 
     fn eat_word(&mut self, word: &str) -> bool {
-        let here = self.rest.get(..word.len()).is_some_and(|head| head.eq_ignore_ascii_case(word));
-        let ends = self.rest.get(word.len()..).is_some_and(|tail| tail.starts_with([' ', '(']));
+        let here = self
+            .rest
+            .get(..word.len())
+            .is_some_and(|head| head.eq_ignore_ascii_case(word));
+        let ends = self
+            .rest
+            .get(word.len()..)
+            .is_some_and(|tail| tail.starts_with([' ', '(']));
         here && ends && {
             self.rest = self.rest.get(word.len()..).unwrap_or_default().trim_start();
             true
@@ -160,9 +180,18 @@ mod tests {
     fn understood_expressions_are_decided_and_others_are_not() {
         assert_eq!(holds(r#"user.department=="Sales""#), Some(true));
         assert_eq!(holds(r#"user.department != "Sales""#), Some(false));
-        assert_eq!(holds(r#"isMemberOfAnyGroup("00g0", "00g1") and user.department == "Sales""#), Some(true));
-        assert_eq!(holds(r#"user.title=="x" || !(user.department=="Legal")"#), Some(true));
+        assert_eq!(
+            holds(r#"isMemberOfAnyGroup("00g0", "00g1") and user.department == "Sales""#),
+            Some(true)
+        );
+        assert_eq!(
+            holds(r#"user.title=="x" || !(user.department=="Legal")"#),
+            Some(true)
+        );
         assert_eq!(holds(r#"String.startsWith(user.firstName,"andy")"#), None);
-        assert_eq!(holds(r#"user.department=="Sales" and String.len(user.title) > 2"#), None);
+        assert_eq!(
+            holds(r#"user.department=="Sales" and String.len(user.title) > 2"#),
+            None
+        );
     }
 }

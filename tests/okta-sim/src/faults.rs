@@ -141,13 +141,19 @@ impl Fault {
     /// Hits at most `times` times.
     #[must_use]
     pub fn times(self, times: u64) -> Self {
-        Self { times: Some(times), ..self }
+        Self {
+            times: Some(times),
+            ..self
+        }
     }
 
     /// Hits this share of the matches.
     #[must_use]
     pub fn probability(self, probability: f64) -> Self {
-        Self { probability, ..self }
+        Self {
+            probability,
+            ..self
+        }
     }
 
     fn matches(&self, method: &str, path: &str, query: &str) -> bool {
@@ -173,8 +179,12 @@ impl Fault {
 
 /// Whether `text` is `pattern`, in which `*` stands for any text.
 fn glob(pattern: &str, text: &str) -> bool {
-    let Some((head, tail)) = pattern.split_once('*') else { return pattern == text };
-    let Some(rest) = text.strip_prefix(head) else { return false };
+    let Some((head, tail)) = pattern.split_once('*') else {
+        return pattern == text;
+    };
+    let Some(rest) = text.strip_prefix(head) else {
+        return false;
+    };
     rest.char_indices()
         .map(|(at, _)| at)
         .chain([rest.len()])
@@ -199,7 +209,13 @@ impl Faults {
     }
 
     /// What happens to this request, in the order of planning.
-    pub(crate) fn on(&mut self, seed: u64, method: &str, path: &str, query: &str) -> Vec<FaultAction> {
+    pub(crate) fn on(
+        &mut self,
+        seed: u64,
+        method: &str,
+        path: &str,
+        query: &str,
+    ) -> Vec<FaultAction> {
         self.planned
             .iter_mut()
             .filter(|fault| fault.matches(method, path, query))
@@ -215,7 +231,10 @@ mod tests {
     #[test]
     fn patterns_match_whole_paths() {
         assert!(glob("/api/v1/groups/*/users", "/api/v1/groups/00g1/users"));
-        assert!(!glob("/api/v1/groups/*/users", "/api/v1/groups/00g1/users/00u1"));
+        assert!(!glob(
+            "/api/v1/groups/*/users",
+            "/api/v1/groups/00g1/users/00u1"
+        ));
         assert!(glob("*", "/anything"));
         assert!(!glob("/api/v1/users", "/api/v1/users/00u1"));
     }
@@ -223,9 +242,14 @@ mod tests {
     #[test]
     fn a_fault_hits_from_the_nth_match_as_often_as_planned() {
         let mut faults = Faults::default();
-        faults.add(Fault::on("GET", "/api/v1/users", FaultAction::ResetBefore).nth(2).times(2));
-        let hits: Vec<usize> =
-            (0..5).map(|_| faults.on(1, "GET", "/api/v1/users", "").len()).collect();
+        faults.add(
+            Fault::on("GET", "/api/v1/users", FaultAction::ResetBefore)
+                .nth(2)
+                .times(2),
+        );
+        let hits: Vec<usize> = (0..5)
+            .map(|_| faults.on(1, "GET", "/api/v1/users", "").len())
+            .collect();
         assert_eq!(hits, [0, 1, 1, 0, 0]);
         assert!(faults.on(1, "POST", "/api/v1/users", "").is_empty());
     }

@@ -26,13 +26,53 @@ use crate::{
 };
 
 const TOPICS: &[&str] = &[
-    "Payroll", "VPN", "GitHub", "Wiki", "Expense", "Travel", "Onboarding", "Releases", "Analytics", "Incident", "Budget",
-    "Design", "Mobile", "Platform", "Partners", "Training", "Audit", "Compliance", "Field", "Events",
+    "Payroll",
+    "VPN",
+    "GitHub",
+    "Wiki",
+    "Expense",
+    "Travel",
+    "Onboarding",
+    "Releases",
+    "Analytics",
+    "Incident",
+    "Budget",
+    "Design",
+    "Mobile",
+    "Platform",
+    "Partners",
+    "Training",
+    "Audit",
+    "Compliance",
+    "Field",
+    "Events",
 ];
-const KINDS: &[&str] = &["Users", "Admins", "Readers", "Editors", "Approvers", "Team", "Council", "Guests"];
+const KINDS: &[&str] = &[
+    "Users",
+    "Admins",
+    "Readers",
+    "Editors",
+    "Approvers",
+    "Team",
+    "Council",
+    "Guests",
+];
 const PRODUCTS: &[&str] = &[
-    "Atlas CRM", "Beacon Mail", "Cedar Wiki", "Delta Payroll", "Echo Chat", "Forge CI", "Globe Travel", "Harbor Files",
-    "Ion Analytics", "Jade Helpdesk", "Kite Design", "Lumen Monitoring", "Mosaic HR", "Nova Boards", "Orbit Expenses",
+    "Atlas CRM",
+    "Beacon Mail",
+    "Cedar Wiki",
+    "Delta Payroll",
+    "Echo Chat",
+    "Forge CI",
+    "Globe Travel",
+    "Harbor Files",
+    "Ion Analytics",
+    "Jade Helpdesk",
+    "Kite Design",
+    "Lumen Monitoring",
+    "Mosaic HR",
+    "Nova Boards",
+    "Orbit Expenses",
 ];
 
 /// Makes the org of `users` users from `seed`.
@@ -44,7 +84,11 @@ pub(crate) fn generate(users: u32, seed: u64, clock: OrgClock) -> (Core, ConfigS
         seed,
         clock,
         cursors: Cursors::new(seed),
-        actor: Actor { id: admin.clone(), kind: "User", name: "Administrator".to_owned() },
+        actor: Actor {
+            id: admin.clone(),
+            kind: "User",
+            name: "Administrator".to_owned(),
+        },
         request_uri: String::new(),
         log: SystemLog::default(),
         mails: Vec::new(),
@@ -78,17 +122,31 @@ fn configuration(core: &mut Core, users: u32) -> ConfigStore {
         everyone: core.group_id(EVERYONE),
         groups: writable.take(200).map(|(n, _)| core.group_id(n)).collect(),
         users: (0..users.min(50)).map(|n| core.user_id(n)).collect(),
-        apps: core.apps.all().filter(|(_, app)| !app.system).take(100).map(|(n, _)| core.app_id(n)).collect(),
-        user_types: core.types.numbers().map(|n| core.ids.text("oty", u64::from(n))).collect(),
+        apps: core
+            .apps
+            .all()
+            .filter(|(_, app)| !app.system)
+            .take(100)
+            .map(|(n, _)| core.app_id(n))
+            .collect(),
+        user_types: core
+            .types
+            .numbers()
+            .map(|n| core.ids.text("oty", u64::from(n)))
+            .collect(),
     };
     let config = ConfigStore::new(core, &seeds);
     let default_access = config.default_policy("ACCESS_POLICY").map(str::to_owned);
-    let default_enrollment = config.default_policy("PROFILE_ENROLLMENT").map(str::to_owned);
+    let default_enrollment = config
+        .default_policy("PROFILE_ENROLLMENT")
+        .map(str::to_owned);
     let access = config.ids("policy_access");
     let seed = core.seed;
     for app in core.apps.all_mut() {
         let roll = hash(seed, 0x706f_6c69, u64::from(app.number));
-        let own = access.get(index(roll, access.len())).filter(|_| !app.system && roll & 0x300 == 0);
+        let own = access
+            .get(index(roll, access.len()))
+            .filter(|_| !app.system && roll & 0x300 == 0);
         app.access_policy = own.cloned().or_else(|| default_access.clone());
         app.profile_enrollment.clone_from(&default_enrollment);
     }
@@ -111,16 +169,25 @@ impl People {
         let mut members = Vec::with_capacity(users as usize);
         let mut departments = vec![Vec::new(); DEPARTMENTS.len()];
         for n in 0..users {
-            let Some(person) = core.users.person(n).filter(|p| p.status() != Status::Deprovisioned) else {
+            let Some(person) = core
+                .users
+                .person(n)
+                .filter(|p| p.status() != Status::Deprovisioned)
+            else {
                 continue;
             };
             members.push(n);
-            let at = DEPARTMENTS.iter().position(|name| *name == person.department());
+            let at = DEPARTMENTS
+                .iter()
+                .position(|name| *name == person.department());
             if let Some(list) = at.and_then(|at| departments.get_mut(at)) {
                 list.push(n);
             }
         }
-        Self { members, departments }
+        Self {
+            members,
+            departments,
+        }
     }
 
     /// About `size` members, spread evenly, ascending.
@@ -154,8 +221,10 @@ fn groups(core: &mut Core, people: &People) {
     let count = group_count(people.members.len());
     let departments = DEPARTMENTS.len().min(people.members.len() / 40);
     // Zipf-like sizes; together with the departments about eight memberships a user.
-    let total = people.members.len() as u64 * 7;
-    let rest: u64 = (1..=u64::from(count)).map(|rank| 1_000_000 / (rank + 9)).sum();
+    let total = people.members.len() as u64 * 9;
+    let rest: u64 = (1..=u64::from(count))
+        .map(|rank| 1_000_000 / (rank + 9))
+        .sum();
     for n in 0..count {
         let mut stream = Stream::new(core.seed, 0x67_0000_0000 + u64::from(n));
         let (kind, name, description, members) = match n {
@@ -168,24 +237,47 @@ fn groups(core: &mut Core, people: &People) {
             1 => (
                 GroupKind::BuiltIn,
                 "Okta Administrators".to_owned(),
-                "Okta manages this group, which contains all administrators in your organization.".to_owned(),
+                "Okta manages this group, which contains all administrators in your organization."
+                    .to_owned(),
                 people.members.iter().take(2).copied().collect(),
             ),
             _ if (n as usize - 2) < departments => {
                 let at = n as usize - 2;
                 let name = DEPARTMENTS.get(at).copied().unwrap_or_default();
                 let members = people.departments.get(at).cloned().unwrap_or_default();
-                (GroupKind::Okta, format!("Department {name}"), format!("Everyone in {name}"), members)
+                (
+                    GroupKind::Okta,
+                    format!("Department {name}"),
+                    format!("Everyone in {name}"),
+                    members,
+                )
             }
             _ => {
                 let share = 1_000_000 / (u64::from(n) + 10);
                 let size = total * share / rest.max(1);
-                let size = usize::try_from(size).unwrap_or(0).clamp(1, people.members.len() * 3 / 5 + 1);
-                let topic = TOPICS.get(index(stream.next(), TOPICS.len())).copied().unwrap_or_default();
-                let what = KINDS.get(index(stream.next(), KINDS.len())).copied().unwrap_or_default();
-                let kind = if n % 33 == 20 { GroupKind::App } else { GroupKind::Okta };
+                let size = usize::try_from(size)
+                    .unwrap_or(0)
+                    .clamp(1, people.members.len() * 3 / 5 + 1);
+                let topic = TOPICS
+                    .get(index(stream.next(), TOPICS.len()))
+                    .copied()
+                    .unwrap_or_default();
+                let what = KINDS
+                    .get(index(stream.next(), KINDS.len()))
+                    .copied()
+                    .unwrap_or_default();
+                let kind = if n % 33 == 20 {
+                    GroupKind::App
+                } else {
+                    GroupKind::Okta
+                };
                 let members = people.sample(size, &mut stream);
-                (kind, format!("{topic} {what} {n}"), format!("{what} of {topic}"), members)
+                (
+                    kind,
+                    format!("{topic} {what} {n}"),
+                    format!("{what} of {topic}"),
+                    members,
+                )
             }
         };
         let mut profile = Map::new();
@@ -216,13 +308,30 @@ fn rules(core: &mut Core, people: &People) {
     for at in 0..departments {
         let group = u32::try_from(at + 2).unwrap_or(0);
         let name = DEPARTMENTS.get(at).copied().unwrap_or_default();
-        let made: BTreeSet<(u32, u32)> =
-            people.departments.get(at).into_iter().flatten().map(|user| (group, *user)).collect();
+        let made: BTreeSet<(u32, u32)> = people
+            .departments
+            .get(at)
+            .into_iter()
+            .flatten()
+            .map(|user| (group, *user))
+            .collect();
         let expression = format!("user.department==\"{name}\"");
-        add_rule(core, &format!("Department {name}"), expression, group, RuleStatus::Active, made);
+        add_rule(
+            core,
+            &format!("Department {name}"),
+            expression,
+            group,
+            RuleStatus::Active,
+            made,
+        );
     }
     let count = core.groups.next_number();
-    let okta = |n: u32| core.groups.get(n).filter(|group| group.writable()).map(|group| group.number);
+    let okta = |n: u32| {
+        core.groups
+            .get(n)
+            .filter(|group| group.writable())
+            .map(|group| group.number)
+    };
     let targets: Vec<u32> = (2..count).rev().filter_map(okta).take(4).collect();
     let first = core.group_id(targets.last().copied().unwrap_or(2));
     for (n, group) in targets.iter().enumerate() {
@@ -232,8 +341,19 @@ fn rules(core: &mut Core, people: &People) {
             2 => "user.city==\"Boston\" and user.division==\"EMEA\"".to_owned(),
             _ => "String.stringContains(user.email, \"@acme\")".to_owned(),
         };
-        let status = if n == 0 { RuleStatus::Active } else { RuleStatus::Inactive };
-        add_rule(core, &format!("Rule {} for group {group}", n + 1), expression, *group, status, BTreeSet::new());
+        let status = if n == 0 {
+            RuleStatus::Active
+        } else {
+            RuleStatus::Inactive
+        };
+        add_rule(
+            core,
+            &format!("Rule {} for group {group}", n + 1),
+            expression,
+            *group,
+            status,
+            BTreeSet::new(),
+        );
     }
 }
 
@@ -265,8 +385,12 @@ fn app_count(users: usize) -> u32 {
 }
 
 fn apps(core: &mut Core, people: &People) {
-    for (name, label) in [("saasure", "Okta Admin Console"), ("okta_enduser", "Okta Dashboard"), ("okta_browser_plugin", "Okta Browser Plugin")] {
-        let doc = json!({"label": label, "signOnMode": "OPENID_CONNECT", "settings": {"oauthClient": {"grant_types": ["authorization_code"], "redirect_uris": ["https://acme.example/enduser/callback"], "response_types": ["code"]}}, "credentials": {"userNameTemplate": {"template": "${source.login}", "type": "BUILT_IN"}, "oauthClient": {"client_id": format!("okta.{name}"), "autoKeyRotation": true, "token_endpoint_auth_method": "none", "pkce_required": true}}});
+    for (name, label) in [
+        ("saasure", "Okta Admin Console"),
+        ("okta_enduser", "Okta Dashboard"),
+        ("okta_browser_plugin", "Okta Browser Plugin"),
+    ] {
+        let doc = json!({"label": label, "signOnMode": "OPENID_CONNECT", "settings": {"oauthClient": {"grant_types": ["authorization_code"], "redirect_uris": ["https://acme.example/enduser/callback"], "response_types": ["code"]}}, "credentials": {"userNameTemplate": {"template": "${source.login}", "type": "BUILT_IN"}, "signing": {"kid": format!("kid-{name}")}, "oauthClient": {"client_id": format!("okta.{name}"), "autoKeyRotation": true, "token_endpoint_auth_method": "none", "pkce_required": true}}});
         add_app(core, name, doc, true);
     }
     let count = app_count(people.members.len());
@@ -274,15 +398,28 @@ fn apps(core: &mut Core, people: &People) {
     let mut direct_left = people.members.len() * 9 / 10;
     for n in 0..count {
         let mut stream = Stream::new(core.seed, 0x61_0000_0000 + u64::from(n));
-        let product = PRODUCTS.get(n as usize % PRODUCTS.len()).copied().unwrap_or_default();
+        let product = PRODUCTS
+            .get(n as usize % PRODUCTS.len())
+            .copied()
+            .unwrap_or_default();
         let label = format!("{product} {}", n + 1);
         let number = add_generated(core, n, &label);
-        // Two or more groups, the first apps the largest ones; and one user in ten one by one.
+        // Two or more groups; and, over all apps together, nine users in ten one by one.
         let wanted = 2 + index(stream.next(), 5);
-        let created = core.apps.get(number).map_or(GENERATED_FROM_MS, |app| app.created);
+        let created = core
+            .apps
+            .get(number)
+            .map_or(GENERATED_FROM_MS, |app| app.created);
         for priority in 0..wanted {
-            let group = 2 + u32::try_from(below(stream.next(), u64::from(groups - 2))).unwrap_or(0);
-            let link = AppGroup { priority: priority as u64, profile: Map::new(), last_updated: created, since: created };
+            // The lower of two: low numbers are large groups.
+            let choice = stream.next().min(stream.next()) >> 32;
+            let group = 2 + u32::try_from((choice * u64::from(groups - 2)) >> 32).unwrap_or(0);
+            let link = AppGroup {
+                priority: priority as u64,
+                profile: Map::new(),
+                last_updated: created,
+                since: created,
+            };
             if let Some(app) = core.apps.get_mut(number) {
                 app.groups.entry(group).or_insert(link);
             }
@@ -297,8 +434,18 @@ fn apps(core: &mut Core, people: &People) {
             }
         }
     }
-    let sources: Vec<u32> = core.apps.all().filter(|(_, app)| !app.system).map(|(n, _)| n).collect();
-    let imported: Vec<u32> = core.groups.all().filter(|(_, group)| group.kind == GroupKind::App).map(|(n, _)| n).collect();
+    let sources: Vec<u32> = core
+        .apps
+        .all()
+        .filter(|(_, app)| !app.system)
+        .map(|(n, _)| n)
+        .collect();
+    let imported: Vec<u32> = core
+        .groups
+        .all()
+        .filter(|(_, group)| group.kind == GroupKind::App)
+        .map(|(n, _)| n)
+        .collect();
     for n in imported {
         let source = sources.get(n as usize % sources.len().max(1)).copied();
         if let Some(group) = core.groups.get_mut(n) {
@@ -311,9 +458,18 @@ fn add_generated(core: &mut Core, n: u32, label: &str) -> u32 {
     let host = label.to_lowercase().replace(' ', "-");
     let (name, doc) = match n % 4 {
         0 => ("oidc_client".to_owned(), oidc(core, label, &host)),
-        1 => (format!("acme_{}_{n}", host.replace('-', "")), saml(label, &host, n)),
-        2 => (format!("acme_{}_{n}", host.replace('-', "")), json!({"label": label, "signOnMode": "AUTO_LOGIN", "credentials": {"scheme": "EDIT_USERNAME_AND_PASSWORD", "userNameTemplate": {"template": "${source.login}", "type": "BUILT_IN"}}, "settings": {"signOn": {"loginUrl": format!("https://{host}.example/login"), "redirectUrl": null}}})),
-        _ => ("bookmark".to_owned(), json!({"label": label, "signOnMode": "BOOKMARK", "credentials": {"userNameTemplate": {"template": "${source.login}", "type": "BUILT_IN"}}, "settings": {"app": {"requestIntegration": false, "url": format!("https://{host}.example/")}}})),
+        1 => (
+            format!("acme_{}_{n}", host.replace('-', "")),
+            saml(label, &host, n),
+        ),
+        2 => (
+            format!("acme_{}_{n}", host.replace('-', "")),
+            json!({"label": label, "signOnMode": "AUTO_LOGIN", "credentials": {"scheme": "EDIT_USERNAME_AND_PASSWORD", "userNameTemplate": {"template": "${source.login}", "type": "BUILT_IN"}}, "settings": {"signOn": {"loginUrl": format!("https://{host}.example/login"), "redirectUrl": null}}}),
+        ),
+        _ => (
+            "bookmark".to_owned(),
+            json!({"label": label, "signOnMode": "BOOKMARK", "credentials": {"userNameTemplate": {"template": "${source.login}", "type": "BUILT_IN"}}, "settings": {"app": {"requestIntegration": false, "url": format!("https://{host}.example/")}}}),
+        ),
     };
     add_app(core, &name, doc, false)
 }

@@ -74,7 +74,11 @@ pub(crate) struct MembershipTime {
 impl MembershipTime {
     /// A settled time.
     pub(crate) fn at(ms: i64) -> Self {
-        Self { shown: ms, next: ms, next_from: ms }
+        Self {
+            shown: ms,
+            next: ms,
+            next_from: ms,
+        }
     }
 
     fn touch(&mut self, second: i64, now: i64, delay_ms: i64) {
@@ -86,7 +90,11 @@ impl MembershipTime {
     }
 
     fn seen(&self, now: i64) -> i64 {
-        if self.next_from <= now { self.next } else { self.shown }
+        if self.next_from <= now {
+            self.next
+        } else {
+            self.shown
+        }
     }
 }
 
@@ -103,7 +111,10 @@ impl Group {
 
     /// Its name.
     pub(crate) fn name(&self) -> &str {
-        self.profile.get("name").and_then(Value::as_str).unwrap_or_default()
+        self.profile
+            .get("name")
+            .and_then(Value::as_str)
+            .unwrap_or_default()
     }
 }
 
@@ -128,7 +139,10 @@ impl Groups {
 
     /// All that are there, by number.
     pub(crate) fn all(&self) -> impl Iterator<Item = (u32, &Group)> {
-        self.places.iter().flatten().map(|group| (group.number, group))
+        self.places
+            .iter()
+            .flatten()
+            .map(|group| (group.number, group))
     }
 
     /// The number the next group gets.
@@ -174,14 +188,24 @@ pub(crate) fn route(core: &mut Core, request: &Request, path: &[&str]) -> Outcom
         }
         ("PUT" | "DELETE", [id, "users", user]) => {
             let n = found(core, id)?;
-            let user = core.find_user(user).ok_or_else(|| Refusal::not_found(user, "User"))?;
+            let user = core
+                .find_user(user)
+                .ok_or_else(|| Refusal::not_found(user, "User"))?;
             if !core.groups.get(n).is_some_and(Group::writable) {
                 return Err(refusal(501, "E0000060", "Unsupported operation."));
             }
             if request.method == http::Method::PUT {
-                if core.users.get(user).is_some_and(|user| user.status() == Status::Deprovisioned) {
+                if core
+                    .users
+                    .get(user)
+                    .is_some_and(|user| user.status() == Status::Deprovisioned)
+                {
                     // Assumed: a deactivated user cannot be put into a group.
-                    return Err(refusal(403, "E0000038", "This operation is not allowed in the user's current status."));
+                    return Err(refusal(
+                        403,
+                        "E0000038",
+                        "This operation is not allowed in the user's current status.",
+                    ));
                 }
                 core.join(n, user);
             } else {
@@ -196,7 +220,8 @@ pub(crate) fn route(core: &mut Core, request: &Request, path: &[&str]) -> Outcom
 }
 
 fn found(core: &Core, id: &str) -> Result<u32, Refusal> {
-    core.find_group(id).ok_or_else(|| Refusal::not_found(id, "UserGroup"))
+    core.find_group(id)
+        .ok_or_else(|| Refusal::not_found(id, "UserGroup"))
 }
 
 fn single(core: &Core, request: &Request, n: u32) -> String {
@@ -210,11 +235,16 @@ fn single(core: &Core, request: &Request, n: u32) -> String {
 fn list(core: &Core, request: &Request) -> Outcome {
     let filter = match (request.param("filter"), request.param("search")) {
         (Some(_), Some(_)) => {
-            return Err(refusal(400, "E0000033", "Invalid search request: 'filter' and 'search' cannot be used together"));
+            return Err(refusal(
+                400,
+                "E0000033",
+                "Invalid search request: 'filter' and 'search' cannot be used together",
+            ));
         }
         (Some(text), None) => Some(parse_filter(text)?),
         (None, Some(text)) => Some(
-            Filter::parse(text).ok_or_else(|| refusal(400, "E0000031", "Invalid search criteria."))?,
+            Filter::parse(text)
+                .ok_or_else(|| refusal(400, "E0000031", "Invalid search criteria."))?,
         ),
         (None, None) => None,
     };
@@ -229,9 +259,15 @@ fn list(core: &Core, request: &Request) -> Outcome {
     let mut count = 0;
     let mut next = None;
     for (place, n) in core.groups.order.iter().enumerate().skip(start) {
-        let Some(group) = core.groups.get(*n) else { continue };
-        let wanted = filter.as_ref().is_none_or(|f| f.holds(&|name: &str| core.group_attribute(group, name)))
-            && prefix.as_ref().is_none_or(|q| group.name().to_lowercase().starts_with(q));
+        let Some(group) = core.groups.get(*n) else {
+            continue;
+        };
+        let wanted = filter
+            .as_ref()
+            .is_none_or(|f| f.holds(&|name: &str| core.group_attribute(group, name)))
+            && prefix
+                .as_ref()
+                .is_none_or(|q| group.name().to_lowercase().starts_with(q));
         if !wanted {
             continue;
         }
@@ -242,7 +278,10 @@ fn list(core: &Core, request: &Request) -> Outcome {
         core.push_group(array.item(), group, &request.base_url, stats);
         count += 1;
     }
-    Ok(Response::list(array.finish(), window.page(core, request, next)))
+    Ok(Response::list(
+        array.finish(),
+        window.page(core, request, next),
+    ))
 }
 
 fn parse_filter(text: &str) -> Result<Filter, Refusal> {
@@ -251,22 +290,36 @@ fn parse_filter(text: &str) -> Result<Filter, Refusal> {
     let legal = filter.comparisons().iter().all(|(name, operator)| {
         FILTERABLE.contains(name)
             && (name.starts_with("last") || *operator == Some(Operator::Equal))
-            && !matches!(operator, None | Some(Operator::Contains | Operator::StartsWith))
+            && !matches!(
+                operator,
+                None | Some(Operator::Contains | Operator::StartsWith)
+            )
     });
     if legal { Ok(filter) } else { Err(bad()) }
 }
 
 fn members(core: &Core, request: &Request, n: u32) -> Outcome {
     let window = Window::read(core, request, MEMBER_SIZES)?;
-    let Some(group) = core.groups.get(n) else { return Err(no_such_path()) };
-    let first = group.members.partition_point(|user| u64::from(*user) < window.start);
+    let Some(group) = core.groups.get(n) else {
+        return Err(no_such_path());
+    };
+    let first = group
+        .members
+        .partition_point(|user| u64::from(*user) < window.start);
     let rest = group.members.get(first..).unwrap_or_default();
     let mut array = ArrayWriter::with_room(rest.len().min(window.limit) * USER_BYTES);
-    for user in rest.iter().take(window.limit).filter_map(|user| core.users.get(*user)) {
+    for user in rest
+        .iter()
+        .take(window.limit)
+        .filter_map(|user| core.users.get(*user))
+    {
         core.push_user(array.item(), user, &request.base_url, Links::List);
     }
     let next = rest.get(window.limit).map(|user| u64::from(*user));
-    Ok(Response::list(array.finish(), window.page(core, request, next)))
+    Ok(Response::list(
+        array.finish(),
+        window.page(core, request, next),
+    ))
 }
 
 fn create(core: &mut Core, request: &Request) -> Outcome {
@@ -305,7 +358,11 @@ fn replace(core: &mut Core, request: &Request, n: u32) -> Outcome {
 }
 
 fn delete(core: &mut Core, n: u32) -> Outcome {
-    if core.groups.get(n).is_some_and(|group| group.kind == GroupKind::BuiltIn) {
+    if core
+        .groups
+        .get(n)
+        .is_some_and(|group| group.kind == GroupKind::BuiltIn)
+    {
         return Err(forbidden());
     }
     let subject = core.group_target(n);
@@ -316,7 +373,11 @@ fn delete(core: &mut Core, n: u32) -> Outcome {
     Ok(Response::empty(204))
 }
 
-fn profile_of(core: &Core, request: &Request, of: Option<u32>) -> Result<Map<String, Value>, Refusal> {
+fn profile_of(
+    core: &Core,
+    request: &Request,
+    of: Option<u32>,
+) -> Result<Map<String, Value>, Refusal> {
     let body = body(request)?;
     let mut profile = body
         .get("profile")
@@ -324,11 +385,13 @@ fn profile_of(core: &Core, request: &Request, of: Option<u32>) -> Result<Map<Str
         .cloned()
         .ok_or_else(|| Refusal::validation("profile", "The field cannot be left blank"))?;
     core.schemas.check_group(&mut profile)?;
-    let name = profile.get("name").and_then(Value::as_str).unwrap_or_default();
-    let taken = core
-        .groups
-        .all()
-        .any(|(n, group)| Some(n) != of && group.kind == GroupKind::Okta && group.name().eq_ignore_ascii_case(name));
+    let name = profile
+        .get("name")
+        .and_then(Value::as_str)
+        .unwrap_or_default();
+    let taken = core.groups.all().any(|(n, group)| {
+        Some(n) != of && group.kind == GroupKind::Okta && group.name().eq_ignore_ascii_case(name)
+    });
     if taken {
         return Err(Refusal::validation(
             "name",
@@ -352,16 +415,28 @@ impl Core {
 
     /// A group as an event's target.
     pub(crate) fn group_target(&self, n: u32) -> LogTarget {
-        let name = self.groups.get(n).map(|group| group.name().to_owned()).unwrap_or_default();
+        let name = self
+            .groups
+            .get(n)
+            .map(|group| group.name().to_owned())
+            .unwrap_or_default();
         target("UserGroup", &self.group_id(n), &name)
     }
 
     /// Makes a user a member; nothing happens if it is one.
     pub(crate) fn join(&mut self, n: u32, user: u32) {
-        let (second, now, delay) = (self.clock.second(), self.clock.now(), self.membership_delay_ms);
+        let (second, now, delay) = (
+            self.clock.second(),
+            self.clock.now(),
+            self.membership_delay_ms,
+        );
         let before = self.app_scopes_of(user, n);
-        let Some(group) = self.groups.get_mut(n) else { return };
-        let Err(at) = group.members.binary_search(&user) else { return };
+        let Some(group) = self.groups.get_mut(n) else {
+            return;
+        };
+        let Err(at) = group.members.binary_search(&user) else {
+            return;
+        };
         group.members.insert(at, user);
         group.joined.insert(user, second);
         group.membership.touch(second, now, delay);
@@ -373,10 +448,18 @@ impl Core {
 
     /// Ends a membership; nothing happens if there is none.
     pub(crate) fn leave(&mut self, n: u32, user: u32) {
-        let (second, now, delay) = (self.clock.second(), self.clock.now(), self.membership_delay_ms);
+        let (second, now, delay) = (
+            self.clock.second(),
+            self.clock.now(),
+            self.membership_delay_ms,
+        );
         let before = self.app_scopes_of(user, n);
-        let Some(group) = self.groups.get_mut(n) else { return };
-        let Ok(at) = group.members.binary_search(&user) else { return };
+        let Some(group) = self.groups.get_mut(n) else {
+            return;
+        };
+        let Ok(at) = group.members.binary_search(&user) else {
+            return;
+        };
         group.members.remove(at);
         group.joined.remove(&user);
         group.membership.touch(second, now, delay);
@@ -398,7 +481,12 @@ impl Core {
     /// Ends all memberships and assignments of a user that is deactivated.
     pub(crate) fn leave_everything(&mut self, user: u32) {
         self.unassign_user_everywhere(user);
-        let groups: Vec<u32> = self.groups.all().filter(|(_, group)| group.has(user)).map(|(n, _)| n).collect();
+        let groups: Vec<u32> = self
+            .groups
+            .all()
+            .filter(|(_, group)| group.has(user))
+            .map(|(n, _)| n)
+            .collect();
         for n in groups {
             if n == EVERYONE {
                 if let Some(group) = self.groups.get_mut(n) {
@@ -422,7 +510,14 @@ impl Core {
         out.push_str("\",\"lastMembershipUpdated\":\"");
         push_time(out, group.membership.seen(self.clock.now()));
         out.push_str("\",\"objectClass\":[");
-        push_string(out, if group.kind == GroupKind::App { "okta:windows_security_principal" } else { "okta:user_group" });
+        push_string(
+            out,
+            if group.kind == GroupKind::App {
+                "okta:windows_security_principal"
+            } else {
+                "okta:user_group"
+            },
+        );
         out.push_str("],\"type\":\"");
         out.push_str(group.kind.text());
         out.push_str("\",\"profile\":");
@@ -459,7 +554,11 @@ impl Core {
     }
 
     fn push_stats(&self, out: &mut String, group: &Group, base: &str) {
-        let apps = self.apps.all().filter(|(_, app)| app.groups.contains_key(&group.number)).count();
+        let apps = self
+            .apps
+            .all()
+            .filter(|(_, app)| app.groups.contains_key(&group.number))
+            .count();
         out.push_str(",\"_embedded\":{\"stats\":{\"usersCount\":");
         push_number(out, group.members.len() as u64);
         out.push_str(",\"appsCount\":");
@@ -478,7 +577,11 @@ impl Core {
             "created" => vec![time_text(group.created)],
             "lastUpdated" => vec![time_text(group.last_updated)],
             "lastMembershipUpdated" => vec![time_text(group.membership.seen(self.clock.now()))],
-            "source.id" => group.source.map(|app| self.app_id(app)).into_iter().collect(),
+            "source.id" => group
+                .source
+                .map(|app| self.app_id(app))
+                .into_iter()
+                .collect(),
             other => match other.strip_prefix("profile.") {
                 Some(_) => attribute(&json!({"profile": group.profile}), other),
                 None => Vec::new(),
@@ -493,7 +596,10 @@ impl Core {
             .map(|(n, group)| {
                 let mut out = String::new();
                 self.push_group(&mut out, group, base, false);
-                (self.group_id(n), serde_json::from_str(&out).unwrap_or_default())
+                (
+                    self.group_id(n),
+                    serde_json::from_str(&out).unwrap_or_default(),
+                )
             })
             .collect()
     }

@@ -27,7 +27,12 @@ impl IdMint {
         let mut suffix = String::new();
         push_base62(&mut suffix, mix(seed ^ 0x0605_0403), NUMBER_DIGITS);
         suffix.truncate(6);
-        Self { seed, inverse: inverse(ODD), suffix, next: 1 << 40 }
+        Self {
+            seed,
+            inverse: inverse(ODD),
+            suffix,
+            next: 1 << 40,
+        }
     }
 
     /// The id of the object numbered `n`: 20 characters.
@@ -51,7 +56,9 @@ impl IdMint {
 
     /// The number behind an id of this org and prefix; `None` for any other text.
     pub(crate) fn number(&self, prefix: &str, id: &str) -> Option<u64> {
-        let digits = id.strip_prefix(prefix)?.strip_suffix(self.suffix.as_str())?;
+        let digits = id
+            .strip_prefix(prefix)?
+            .strip_suffix(self.suffix.as_str())?;
         if digits.len() != NUMBER_DIGITS {
             return None;
         }
@@ -79,7 +86,9 @@ impl IdMint {
     }
 
     fn key(&self, prefix: &str) -> u64 {
-        let tag = prefix.bytes().fold(0u64, |sum, byte| (sum << 8) | u64::from(byte));
+        let tag = prefix
+            .bytes()
+            .fold(0u64, |sum, byte| (sum << 8) | u64::from(byte));
         mix(self.seed ^ tag.rotate_left(17))
     }
 }

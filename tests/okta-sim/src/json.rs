@@ -11,7 +11,10 @@ pub(crate) fn push_string(out: &mut String, text: &str) {
 
 /// Appends `text` escaped, without quotes.
 pub(crate) fn push_escaped(out: &mut String, text: &str) {
-    if text.bytes().all(|byte| byte >= 0x20 && byte != b'"' && byte != b'\\') {
+    if text
+        .bytes()
+        .all(|byte| byte >= 0x20 && byte != b'"' && byte != b'\\')
+    {
         out.push_str(text);
         return;
     }
@@ -74,13 +77,19 @@ impl ArrayWriter {
 }
 
 #[cfg(test)]
-#[expect(clippy::unwrap_used, reason = "tests")]
 mod tests {
     use super::{push_number, push_string};
 
     #[test]
     fn strings_survive_a_parser() {
-        for text in ["", "plain", "quo\"te", "back\\slash", "new\nline\ttab\u{1}", "Zoë 漢"] {
+        for text in [
+            "",
+            "plain",
+            "quo\"te",
+            "back\\slash",
+            "new\nline\ttab\u{1}",
+            "Zoë 漢",
+        ] {
             let mut out = String::new();
             push_string(&mut out, text);
             assert_eq!(serde_json::from_str::<String>(&out).unwrap(), text);

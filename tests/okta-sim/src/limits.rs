@@ -20,7 +20,11 @@ impl std::str::FromStr for RateLimits {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let number = |digits: &str| digits.parse().map_err(|_| format!("'{text}' is no rate limit"));
+        let number = |digits: &str| {
+            digits
+                .parse()
+                .map_err(|_| format!("'{text}' is no rate limit"))
+        };
         match text {
             "off" => Ok(Self::Off),
             "published" => Ok(Self::Published),
@@ -71,16 +75,27 @@ struct Window {
 impl Limits {
     /// No limits.
     pub(crate) fn off() -> Self {
-        Self { mode: RateLimits::Off, window_ms: 60_000, concurrent_max: 75, used: HashMap::new() }
+        Self {
+            mode: RateLimits::Off,
+            window_ms: 60_000,
+            concurrent_max: 75,
+            used: HashMap::new(),
+        }
     }
 
     /// Counts a request; `None` when limits are off.
     pub(crate) fn count(&mut self, caller: &str, bucket: Bucket, now: i64) -> Option<Standing> {
         let limit = self.share(bucket)?;
         let key = (caller.to_owned(), bucket.name);
-        let window = self.used.entry(key).or_insert(Window { started: now, count: 0 });
+        let window = self.used.entry(key).or_insert(Window {
+            started: now,
+            count: 0,
+        });
         if now - window.started >= self.window_ms {
-            *window = Window { started: now, count: 0 };
+            *window = Window {
+                started: now,
+                count: 0,
+            };
         }
         window.count = window.count.saturating_add(1);
         Some(Standing {
@@ -104,8 +119,11 @@ impl Limits {
 
     /// How much each caller has used of each bucket in the window that began last.
     pub(crate) fn usage(&self) -> Vec<(String, &'static str, u32)> {
-        let mut all: Vec<_> =
-            self.used.iter().map(|((caller, bucket), window)| (caller.clone(), *bucket, window.count)).collect();
+        let mut all: Vec<_> = self
+            .used
+            .iter()
+            .map(|((caller, bucket), window)| (caller.clone(), *bucket, window.count))
+            .collect();
         all.sort();
         all
     }
@@ -132,19 +150,24 @@ pub(crate) fn bucket(method: &str, path: &[&str]) -> Bucket {
 }
 
 #[cfg(test)]
-#[expect(clippy::unwrap_used, reason = "tests")]
 mod tests {
     use super::{Limits, RateLimits, bucket};
 
     #[test]
     fn a_token_has_half_a_bucket_and_the_window_starts_with_its_first_request() {
-        let mut limits = Limits { mode: RateLimits::Published, ..Limits::off() };
+        let mut limits = Limits {
+            mode: RateLimits::Published,
+            ..Limits::off()
+        };
         let list = bucket("GET", &["api", "v1", "apps"]);
         assert_eq!(list, bucket("GET", &["api", "v1", "apps", "0oa1", "users"]));
         assert_ne!(list, bucket("GET", &["api", "v1", "apps", "0oa1"]));
         for n in 1..=50 {
             let standing = limits.count("a", list, 5_500).unwrap();
-            assert_eq!((standing.limit, standing.remaining, standing.reset), (50, 50 - n, 66));
+            assert_eq!(
+                (standing.limit, standing.remaining, standing.reset),
+                (50, 50 - n, 66)
+            );
             assert!(!standing.exceeded);
         }
         assert!(limits.count("a", list, 65_000).unwrap().exceeded);

@@ -23,7 +23,10 @@ impl LinkedObjects {
     pub(crate) fn generated() -> Self {
         let side = |name: &str, title: &str| json!({"name": name, "title": title, "description": format!("{title} link property"), "type": "USER"});
         let mut all = BTreeMap::new();
-        for (primary, associated) in [(("manager", "Manager"), ("subordinate", "Subordinate")), (("mentor", "Mentor"), ("mentee", "Mentee"))] {
+        for (primary, associated) in [
+            (("manager", "Manager"), ("subordinate", "Subordinate")),
+            (("mentor", "Mentor"), ("mentee", "Mentee")),
+        ] {
             let definition = json!({"primary": side(primary.0, primary.1), "associated": side(associated.0, associated.1)});
             all.insert(primary.0.to_owned(), definition);
         }
@@ -32,7 +35,10 @@ impl LinkedObjects {
 
     fn name_of(&self, name: &str) -> Option<String> {
         let is = |definition: &Value, side: &str| {
-            definition.pointer(&format!("/{side}/name")).and_then(Value::as_str) == Some(name)
+            definition
+                .pointer(&format!("/{side}/name"))
+                .and_then(Value::as_str)
+                == Some(name)
         };
         self.all
             .iter()
@@ -50,12 +56,21 @@ pub(crate) fn route(core: &mut Core, request: &Request, path: &[&str]) -> Outcom
         }
         ("POST", []) => create(core, request),
         ("GET" | "DELETE", [name]) => {
-            let key = core.linked.name_of(name).ok_or_else(|| Refusal::not_found(name, "LinkedObject"))?;
+            let key = core
+                .linked
+                .name_of(name)
+                .ok_or_else(|| Refusal::not_found(name, "LinkedObject"))?;
             if request.method == http::Method::GET {
-                return Ok(Response::json(200, &core.linked_value(&key, &request.base_url)));
+                return Ok(Response::json(
+                    200,
+                    &core.linked_value(&key, &request.base_url),
+                ));
             }
             core.linked.all.remove(&key);
-            core.emit_event("directory.linked_object.delete", vec![target("LinkedObject", &key, &key)]);
+            core.emit_event(
+                "directory.linked_object.delete",
+                vec![target("LinkedObject", &key, &key)],
+            );
             Ok(Response::empty(204))
         }
         (_, [] | [_]) => Err(no_such_method()),
@@ -68,23 +83,50 @@ fn create(core: &mut Core, request: &Request) -> Outcome {
     let mut sides = Vec::new();
     for side in ["primary", "associated"] {
         let given = body.get(side).cloned().unwrap_or_default();
-        let text = |key: &str| given.get(key).and_then(Value::as_str).unwrap_or_default().to_owned();
+        let text = |key: &str| {
+            given
+                .get(key)
+                .and_then(Value::as_str)
+                .unwrap_or_default()
+                .to_owned()
+        };
         let (name, title) = (text("name"), text("title"));
         if name.is_empty() || title.is_empty() || text("type") != "USER" {
-            return Err(Refusal::validation(side, "The name, the title and the type USER are required."));
+            return Err(Refusal::validation(
+                side,
+                "The name, the title and the type USER are required.",
+            ));
         }
         if core.linked.name_of(&name).is_some() {
-            return Err(refusal(409, "E0000057", "Access to this link property name is taken: it must be unique."));
+            return Err(refusal(
+                409,
+                "E0000057",
+                "Access to this link property name is taken: it must be unique.",
+            ));
         }
         sides.push((name.clone(), json!({"name": name, "title": title, "description": given.get("description").cloned().unwrap_or_default(), "type": "USER"})));
     }
-    let [(name, primary), (other, associated)] = sides.as_slice() else { return Err(no_such_path()) };
+    let [(name, primary), (other, associated)] = sides.as_slice() else {
+        return Err(no_such_path());
+    };
     if name == other {
-        return Err(Refusal::validation("associated", "The two names must differ."));
+        return Err(Refusal::validation(
+            "associated",
+            "The two names must differ.",
+        ));
     }
-    core.linked.all.insert(name.clone(), json!({"primary": primary, "associated": associated}));
-    core.emit_event("directory.linked_object.create", vec![target("LinkedObject", name, name)]);
-    Ok(Response::json(201, &core.linked_value(name, &request.base_url)))
+    core.linked.all.insert(
+        name.clone(),
+        json!({"primary": primary, "associated": associated}),
+    );
+    core.emit_event(
+        "directory.linked_object.create",
+        vec![target("LinkedObject", name, name)],
+    );
+    Ok(Response::json(
+        201,
+        &core.linked_value(name, &request.base_url),
+    ))
 }
 
 impl Core {
@@ -99,6 +141,10 @@ impl Core {
 
     /// Every definition, by the primary's name.
     pub(crate) fn dump_linked(&self, base: &str) -> BTreeMap<String, Value> {
-        self.linked.all.keys().map(|name| (name.clone(), self.linked_value(name, base))).collect()
+        self.linked
+            .all
+            .keys()
+            .map(|name| (name.clone(), self.linked_value(name, base)))
+            .collect()
     }
 }

@@ -16,7 +16,11 @@ use crate::{
 };
 
 /// Page sizes of `/api/v1/logs`.
-const SIZES: PageSizes = PageSizes { default: 100, max: 1000, min: 0 };
+const SIZES: PageSizes = PageSizes {
+    default: 100,
+    max: 1000,
+    min: 0,
+};
 /// How far back `since` reaches by default: 7 days.
 const DEFAULT_SINCE_MS: i64 = 7 * 86_400_000;
 /// How long events are kept: 90 days.
@@ -51,7 +55,10 @@ impl SystemLog {
     /// Adds an event by `actor` at `now`.
     pub(crate) fn add(&mut self, seed: u64, event: LogEvent, actor: &Actor, uri: &str, now: i64) {
         let number = self.events.len() as u64;
-        let (a, b) = (hash(seed, 0x6c6f_6731, number), hash(seed, 0x6c6f_6732, number));
+        let (a, b) = (
+            hash(seed, 0x6c6f_6731, number),
+            hash(seed, 0x6c6f_6732, number),
+        );
         let uuid = format!(
             "{:08x}-{:04x}-11f0-{:04x}-{:012x}",
             a >> 32,
@@ -75,7 +82,11 @@ impl SystemLog {
             "version": "0",
             "target": event.targets.iter().map(target_body).collect::<Vec<_>>(),
         });
-        self.events.push(Event { published: now, persisted: now + self.delay_ms, body });
+        self.events.push(Event {
+            published: now,
+            persisted: now + self.delay_ms,
+            body,
+        });
     }
 
     /// The events, delivered or not.
@@ -99,14 +110,21 @@ pub(crate) fn list(core: &Core, request: &Request) -> Outcome {
     let descending = match request.param("sortOrder") {
         None | Some("ASCENDING") => false,
         Some("DESCENDING") => true,
-        Some(_) => return Err(Refusal::validation("sortOrder", "The field must be ASCENDING or DESCENDING.")),
+        Some(_) => {
+            return Err(Refusal::validation(
+                "sortOrder",
+                "The field must be ASCENDING or DESCENDING.",
+            ));
+        }
     };
     let polling = until.is_none() && !descending;
     let delivered = |event: &&Event| {
         event.persisted <= now
             && event.published > since
             && until.is_none_or(|until| event.published < until)
-            && filter.as_ref().is_none_or(|f| f.holds(&|name: &str| attribute(&event.body, name)))
+            && filter
+                .as_ref()
+                .is_none_or(|f| f.holds(&|name: &str| attribute(&event.body, name)))
             && keywords_hold(request, &event.body)
     };
     if polling {
@@ -118,10 +136,18 @@ pub(crate) fn list(core: &Core, request: &Request) -> Outcome {
         events.reverse();
     }
     let start = usize::try_from(window.start).unwrap_or(usize::MAX);
-    let page: Vec<&Event> = events.iter().skip(start).take(window.limit).copied().collect();
+    let page: Vec<&Event> = events
+        .iter()
+        .skip(start)
+        .take(window.limit)
+        .copied()
+        .collect();
     let end = start + page.len();
     let next = (end < events.len()).then_some(end as u64);
-    Ok(Response::list(written(&page), window.page(core, request, next)))
+    Ok(Response::list(
+        written(&page),
+        window.page(core, request, next),
+    ))
 }
 
 /// Polling reads in the order of persistence and always says where to ask next.
@@ -157,11 +183,18 @@ fn written(events: &[&Event]) -> String {
 }
 
 fn time_param(request: &Request, name: &str) -> Result<Option<i64>, Refusal> {
-    request.param(name).map(|text| parse_time(text).ok_or_else(|| Refusal::validation(name, "The date is not valid."))).transpose()
+    request
+        .param(name)
+        .map(|text| {
+            parse_time(text).ok_or_else(|| Refusal::validation(name, "The date is not valid."))
+        })
+        .transpose()
 }
 
 fn filter_param(request: &Request) -> Result<Option<Filter>, Refusal> {
-    let Some(text) = request.param("filter") else { return Ok(None) };
+    let Some(text) = request.param("filter") else {
+        return Ok(None);
+    };
     let filter = Filter::parse(text)
         .filter(|f| f.comparisons().iter().all(|(name, _)| *name != "published"))
         .ok_or_else(|| refusal(400, "E0000053", "Invalid filter"))?;
@@ -171,7 +204,8 @@ fn filter_param(request: &Request) -> Result<Option<Filter>, Refusal> {
 fn keywords_hold(request: &Request, body: &Value) -> bool {
     request.param("q").is_none_or(|q| {
         let text = body.to_string().to_lowercase();
-        q.split_whitespace().all(|word| text.contains(&word.to_lowercase()))
+        q.split_whitespace()
+            .all(|word| text.contains(&word.to_lowercase()))
     })
 }
 

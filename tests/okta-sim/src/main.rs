@@ -65,7 +65,9 @@ fn main() -> anyhow::Result<()> {
         let key = fs::read_to_string(key).context("could not read the key")?;
         builder = builder.tls(&cert, &key);
     }
-    let sim = builder.start().context("could not start the simulated org")?;
+    let sim = builder
+        .start()
+        .context("could not start the simulated org")?;
     if let Some(dir) = &args.credentials_dir {
         write_credentials(dir, &sim).context("could not write the credentials")?;
     }

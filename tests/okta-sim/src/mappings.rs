@@ -45,7 +45,14 @@ pub(crate) struct Mappings {
 
 impl Mappings {
     fn add(&mut self, source: End, target: End, properties: Map<String, Value>) {
-        self.all.insert(self.next, Mapping { source, target, properties });
+        self.all.insert(
+            self.next,
+            Mapping {
+                source,
+                target,
+                properties,
+            },
+        );
         self.next += 1;
     }
 
@@ -60,12 +67,18 @@ pub(crate) fn route(core: &mut Core, request: &Request, path: &[&str]) -> Outcom
     match (request.method.as_str(), path) {
         ("GET", []) => list(core, request),
         ("GET" | "POST", [id]) => {
-            let n = core.ids.ordinal("prm", id).filter(|n| core.mappings.all.contains_key(n));
+            let n = core
+                .ids
+                .ordinal("prm", id)
+                .filter(|n| core.mappings.all.contains_key(n));
             let n = n.ok_or_else(|| Refusal::not_found(id, "ProfileMapping"))?;
             if request.method == http::Method::POST {
                 update(core, request, n)?;
             }
-            Ok(Response::json(200, &core.mapping_value(n, &request.base_url, true)))
+            Ok(Response::json(
+                200,
+                &core.mapping_value(n, &request.base_url, true),
+            ))
         }
         (_, [] | [_]) => Err(no_such_method()),
         _ => Err(no_such_path()),
@@ -75,9 +88,7 @@ pub(crate) fn route(core: &mut Core, request: &Request, path: &[&str]) -> Outcom
 fn list(core: &Core, request: &Request) -> Outcome {
     let window = Window::read(core, request, SIZES)?;
     let start = u32::try_from(window.start).unwrap_or(u32::MAX);
-    let is = |end: End, param: &str| {
-        request.param(param).is_none_or(|id| core.end_id(end) == id)
-    };
+    let is = |end: End, param: &str| request.param(param).is_none_or(|id| core.end_id(end) == id);
     let mut array = ArrayWriter::with_room(8192);
     let mut last = None;
     let mut count = 0;
@@ -88,11 +99,16 @@ fn list(core: &Core, request: &Request) -> Outcome {
         .filter(|(_, mapping)| is(mapping.source, "sourceId") && is(mapping.target, "targetId"))
         .take(window.limit);
     for (n, _) in chosen {
-        push_value(array.item(), &core.mapping_value(*n, &request.base_url, false));
+        push_value(
+            array.item(),
+            &core.mapping_value(*n, &request.base_url, false),
+        );
         last = Some(*n);
         count += 1;
     }
-    let next = last.filter(|_| count == window.limit).map(|n| u64::from(n) + 1);
+    let next = last
+        .filter(|_| count == window.limit)
+        .map(|n| u64::from(n) + 1);
     // As recorded: the links lose the filters.
     let page = window.page_without(core, request, next, &["sourceId", "targetId"]);
     Ok(Response::list(array.finish(), page))
@@ -107,9 +123,15 @@ fn update(core: &mut Core, request: &Request, n: u32) -> Result<(), Refusal> {
     for (name, value) in &given {
         let proper = value.is_null()
             || (value.get("expression").is_some_and(Value::is_string)
-                && matches!(value.get("pushStatus").and_then(Value::as_str), None | Some("PUSH" | "DONT_PUSH")));
+                && matches!(
+                    value.get("pushStatus").and_then(Value::as_str),
+                    None | Some("PUSH" | "DONT_PUSH")
+                ));
         if !proper {
-            return Err(Refusal::validation(name, "The mapping of the property is not valid."));
+            return Err(Refusal::validation(
+                name,
+                "The mapping of the property is not valid.",
+            ));
         }
     }
     if let Some(mapping) = core.mappings.all.get_mut(&n) {
@@ -119,21 +141,29 @@ fn update(core: &mut Core, request: &Request, n: u32) -> Result<(), Refusal> {
                     mapping.properties.remove(&name);
                 }
                 Some(fields) => {
-                    fields.entry("pushStatus").or_insert_with(|| Value::from("DONT_PUSH"));
+                    fields
+                        .entry("pushStatus")
+                        .or_insert_with(|| Value::from("DONT_PUSH"));
                     mapping.properties.insert(name, value);
                 }
             }
         }
     }
     let id = core.ids.text("prm", u64::from(n));
-    core.emit_event("directory.mapping.update", vec![target("ProfileMapping", &id, &id)]);
+    core.emit_event(
+        "directory.mapping.update",
+        vec![target("ProfileMapping", &id, &id)],
+    );
     Ok(())
 }
 
 impl Core {
     /// A new app has a mapping to and from the default user type.
     pub(crate) fn mappings_for_app(&mut self, n: u32) {
-        let has_profile = self.apps.get(n).is_some_and(|app| !app.system && app.sign_on_mode() != "BOOKMARK");
+        let has_profile = self
+            .apps
+            .get(n)
+            .is_some_and(|app| !app.system && app.sign_on_mode() != "BOOKMARK");
         if !has_profile {
             return;
         }
@@ -158,11 +188,22 @@ impl Core {
 
     fn add_pair(&mut self, app: u32, kind: u32) {
         let entry = |expression: &str| json!({"expression": expression, "pushStatus": "DONT_PUSH"});
-        let oidc = self.apps.get(app).is_some_and(|app| app.sign_on_mode() == "OPENID_CONNECT");
+        let oidc = self
+            .apps
+            .get(app)
+            .is_some_and(|app| app.sign_on_mode() == "OPENID_CONNECT");
         let names: [(&str, &str); 3] = if oidc {
-            [("given_name", "firstName"), ("family_name", "lastName"), ("email", "email")]
+            [
+                ("given_name", "firstName"),
+                ("family_name", "lastName"),
+                ("email", "email"),
+            ]
         } else {
-            [("firstName", "firstName"), ("lastName", "lastName"), ("email", "email")]
+            [
+                ("firstName", "firstName"),
+                ("lastName", "lastName"),
+                ("email", "email"),
+            ]
         };
         let mut to_app = Map::new();
         let mut to_user = Map::new();
@@ -176,12 +217,16 @@ impl Core {
 
     /// An app is gone, and its mappings with it.
     pub(crate) fn mappings_without_app(&mut self, n: u32) {
-        self.mappings.all.retain(|_, mapping| mapping.source != End::App(n) && mapping.target != End::App(n));
+        self.mappings
+            .all
+            .retain(|_, mapping| mapping.source != End::App(n) && mapping.target != End::App(n));
     }
 
     /// A user type is gone, and its mappings with it.
     pub(crate) fn mappings_without_type(&mut self, n: u32) {
-        self.mappings.all.retain(|_, mapping| mapping.source != End::Type(n) && mapping.target != End::Type(n));
+        self.mappings
+            .all
+            .retain(|_, mapping| mapping.source != End::Type(n) && mapping.target != End::Type(n));
     }
 
     /// A new identity provider has a mapping to and from the default user type.
@@ -200,9 +245,13 @@ impl Core {
 
     /// An identity provider is gone, and its mappings with it.
     pub(crate) fn mappings_without_idp(&mut self, id: &str) {
-        let Some(at) = self.mappings.providers.iter().position(|known| known == id) else { return };
+        let Some(at) = self.mappings.providers.iter().position(|known| known == id) else {
+            return;
+        };
         let provider = End::Provider(at);
-        self.mappings.all.retain(|_, mapping| mapping.source != provider && mapping.target != provider);
+        self.mappings
+            .all
+            .retain(|_, mapping| mapping.source != provider && mapping.target != provider);
     }
 
     fn end_id(&self, end: End) -> String {
@@ -241,7 +290,9 @@ impl Core {
     }
 
     fn mapping_value(&self, n: u32, base: &str, whole: bool) -> Value {
-        let Some(mapping) = self.mappings.all.get(&n) else { return Value::Null };
+        let Some(mapping) = self.mappings.all.get(&n) else {
+            return Value::Null;
+        };
         let id = self.ids.text("prm", u64::from(n));
         let mut value = json!({
             "id": id,
@@ -250,7 +301,10 @@ impl Core {
             "_links": {"self": {"href": format!("{base}/api/v1/mappings/{id}")}},
         });
         if whole && let Some(map) = value.as_object_mut() {
-            map.insert("properties".to_owned(), Value::Object(mapping.properties.clone()));
+            map.insert(
+                "properties".to_owned(),
+                Value::Object(mapping.properties.clone()),
+            );
         }
         value
     }
@@ -260,7 +314,12 @@ impl Core {
         self.mappings
             .all
             .keys()
-            .map(|n| (self.ids.text("prm", u64::from(*n)), self.mapping_value(*n, base, true)))
+            .map(|n| {
+                (
+                    self.ids.text("prm", u64::from(*n)),
+                    self.mapping_value(*n, base, true),
+                )
+            })
             .collect()
     }
 }

@@ -58,9 +58,13 @@ pub(crate) struct Core {
 impl Core {
     /// Adds an event by the caller of the request being answered.
     pub(crate) fn emit_event(&mut self, event_type: &str, targets: Vec<LogTarget>) {
-        let event = LogEvent { event_type: event_type.to_owned(), targets };
+        let event = LogEvent {
+            event_type: event_type.to_owned(),
+            targets,
+        };
         let now = self.clock.now();
-        self.log.add(self.seed, event, &self.actor, &self.request_uri, now);
+        self.log
+            .add(self.seed, event, &self.actor, &self.request_uri, now);
     }
 
     /// The org's id.
@@ -71,7 +75,10 @@ impl Core {
     /// Records a mail to a user.
     pub(crate) fn mail(&mut self, user: u32, kind: &str) {
         let user_id = self.user_id(user);
-        self.mails.push(Mail { user_id, kind: kind.to_owned() });
+        self.mails.push(Mail {
+            user_id,
+            kind: kind.to_owned(),
+        });
     }
 
     /// Every object of a core type, as a GET would show it; `None` for a type that is not the core's.
@@ -115,7 +122,8 @@ impl World for Core {
 
     fn emit(&mut self, event: LogEvent) {
         let now = self.clock.now();
-        self.log.add(self.seed, event, &self.actor, &self.request_uri, now);
+        self.log
+            .add(self.seed, event, &self.actor, &self.request_uri, now);
     }
 
     fn exists(&self, object_type: &str, id: &str) -> bool {

@@ -12,44 +12,134 @@ use crate::{
 
 /// The departments; group rules assign by them.
 pub(crate) const DEPARTMENTS: &[&str] = &[
-    "Engineering", "Sales", "Customer Support", "Finance", "Human Resources", "Marketing", "Legal",
-    "Operations", "Product", "Security", "Facilities", "Research", "Procurement", "Quality",
-    "Data Science", "Logistics",
+    "Engineering",
+    "Sales",
+    "Customer Support",
+    "Finance",
+    "Human Resources",
+    "Marketing",
+    "Legal",
+    "Operations",
+    "Product",
+    "Security",
+    "Facilities",
+    "Research",
+    "Procurement",
+    "Quality",
+    "Data Science",
+    "Logistics",
 ];
 const FIRST_NAMES: &[&str] = &[
-    "Ada", "Bruno", "Chloe", "Dmitri", "Elena", "Farid", "Greta", "Hiro", "Ines", "Jonas", "Keiko", "Liam",
-    "Maya", "Nils", "Olga", "Pablo", "Quinn", "Rosa", "Samir", "Tara", "Umar", "Vera", "Wendy", "Xavier",
-    "Yasmin", "Zoltan", "Amelie", "Bjarne", "Carmen", "Derek", "Esther", "Fiona", "Gustavo", "Hannah",
-    "Ibrahim", "Julia", "Kofi", "Lucia", "Mateo", "Nadia", "Oscar", "Priya", "Rafael", "Svetlana", "Thomas",
-    "Ursula", "Victor", "Winston", "Ximena", "Yusuf", "Zara", "Aiko", "Benedikt", "Camille", "Daniel", "Emeka",
+    "Ada", "Bruno", "Chloe", "Dmitri", "Elena", "Farid", "Greta", "Hiro", "Ines", "Jonas", "Keiko",
+    "Liam", "Maya", "Nils", "Olga", "Pablo", "Quinn", "Rosa", "Samir", "Tara", "Umar", "Vera",
+    "Wendy", "Xavier", "Yasmin", "Zoltan", "Amelie", "Bjarne", "Carmen", "Derek", "Esther",
+    "Fiona", "Gustavo", "Hannah", "Ibrahim", "Julia", "Kofi", "Lucia", "Mateo", "Nadia", "Oscar",
+    "Priya", "Rafael", "Svetlana", "Thomas", "Ursula", "Victor", "Winston", "Ximena", "Yusuf",
+    "Zara", "Aiko", "Benedikt", "Camille", "Daniel", "Emeka",
 ];
 const LAST_NAMES: &[&str] = &[
-    "Abbott", "Bauer", "Castillo", "Dubois", "Eriksen", "Fischer", "Garcia", "Haddad", "Ivanova", "Jensen",
-    "Kowalski", "Lindqvist", "Moreau", "Nakamura", "Okafor", "Petrov", "Quiroga", "Rossi", "Schneider", "Tanaka",
-    "Ueda", "Virtanen", "Walker", "Xu", "Yilmaz", "Zimmermann", "Andersson", "Brennan", "Chaudhry", "Delgado",
-    "Engel", "Fontaine", "Greenwood", "Hughes", "Iqbal", "Johansson", "Keller", "Larsen", "Mbeki", "Novak",
-    "O'Connor", "Pereira", "Reyes", "Sato", "Thompson", "Underwood", "Vargas", "Weiss", "Yamada", "Zhang",
+    "Abbott",
+    "Bauer",
+    "Castillo",
+    "Dubois",
+    "Eriksen",
+    "Fischer",
+    "Garcia",
+    "Haddad",
+    "Ivanova",
+    "Jensen",
+    "Kowalski",
+    "Lindqvist",
+    "Moreau",
+    "Nakamura",
+    "Okafor",
+    "Petrov",
+    "Quiroga",
+    "Rossi",
+    "Schneider",
+    "Tanaka",
+    "Ueda",
+    "Virtanen",
+    "Walker",
+    "Xu",
+    "Yilmaz",
+    "Zimmermann",
+    "Andersson",
+    "Brennan",
+    "Chaudhry",
+    "Delgado",
+    "Engel",
+    "Fontaine",
+    "Greenwood",
+    "Hughes",
+    "Iqbal",
+    "Johansson",
+    "Keller",
+    "Larsen",
+    "Mbeki",
+    "Novak",
+    "O'Connor",
+    "Pereira",
+    "Reyes",
+    "Sato",
+    "Thompson",
+    "Underwood",
+    "Vargas",
+    "Weiss",
+    "Yamada",
+    "Zhang",
 ];
 const TITLES: &[&str] = &[
-    "Software Engineer", "Senior Software Engineer", "Account Executive", "Support Specialist", "Financial Analyst",
-    "Recruiter", "Product Manager", "Counsel", "Operations Lead", "Security Analyst", "Data Engineer",
-    "Marketing Manager", "Director", "Vice President", "Office Coordinator", "Procurement Officer",
+    "Software Engineer",
+    "Senior Software Engineer",
+    "Account Executive",
+    "Support Specialist",
+    "Financial Analyst",
+    "Recruiter",
+    "Product Manager",
+    "Counsel",
+    "Operations Lead",
+    "Security Analyst",
+    "Data Engineer",
+    "Marketing Manager",
+    "Director",
+    "Vice President",
+    "Office Coordinator",
+    "Procurement Officer",
 ];
 const CITIES: &[(&str, &str, &str, &str)] = &[
-    ("Lisbon", "Lisboa", "PT", "Europe/Lisbon"), ("Boston", "MA", "US", "America/New_York"),
-    ("Austin", "TX", "US", "America/Chicago"), ("Berlin", "BE", "DE", "Europe/Berlin"),
-    ("Zürich", "ZH", "CH", "Europe/Zurich"), ("Toronto", "ON", "CA", "America/Toronto"),
-    ("São Paulo", "SP", "BR", "America/Sao_Paulo"), ("Nairobi", "NBO", "KE", "Africa/Nairobi"),
-    ("Osaka", "OSK", "JP", "Asia/Tokyo"), ("Sydney", "NSW", "AU", "Australia/Sydney"),
-    ("Kraków", "MA", "PL", "Europe/Warsaw"), ("Denver", "CO", "US", "America/Denver"),
+    ("Lisbon", "Lisboa", "PT", "Europe/Lisbon"),
+    ("Boston", "MA", "US", "America/New_York"),
+    ("Austin", "TX", "US", "America/Chicago"),
+    ("Berlin", "BE", "DE", "Europe/Berlin"),
+    ("Zürich", "ZH", "CH", "Europe/Zurich"),
+    ("Toronto", "ON", "CA", "America/Toronto"),
+    ("São Paulo", "SP", "BR", "America/Sao_Paulo"),
+    ("Nairobi", "NBO", "KE", "Africa/Nairobi"),
+    ("Osaka", "OSK", "JP", "Asia/Tokyo"),
+    ("Sydney", "NSW", "AU", "Australia/Sydney"),
+    ("Kraków", "MA", "PL", "Europe/Warsaw"),
+    ("Denver", "CO", "US", "America/Denver"),
 ];
 const STREETS: &[&str] = &[
-    "Harbour Street", "Mill Lane", "Station Road", "Cedar Avenue", "Market Square", "Canal Walk", "Hillcrest Drive",
-    "Foundry Row", "Orchard Way", "Bridge Street", "Sunset Boulevard", "College Green",
+    "Harbour Street",
+    "Mill Lane",
+    "Station Road",
+    "Cedar Avenue",
+    "Market Square",
+    "Canal Walk",
+    "Hillcrest Drive",
+    "Foundry Row",
+    "Orchard Way",
+    "Bridge Street",
+    "Sunset Boulevard",
+    "College Green",
 ];
 const DIVISIONS: &[&str] = &["EMEA", "Americas", "APAC", "Global Functions"];
 const SIZES: &[&str] = &["S", "M", "L", "XL"];
-const PROJECTS: &[&str] = &["atlas", "borealis", "cobalt", "dynamo", "ember", "falcon", "granite", "horizon"];
+const PROJECTS: &[&str] = &[
+    "atlas", "borealis", "cobalt", "dynamo", "ember", "falcon", "granite", "horizon",
+];
 /// The mail domain of every generated user.
 pub(crate) const MAIL_DOMAIN: &str = "acme.example";
 /// 2019-01-01: no generated object is older.
@@ -123,7 +213,12 @@ pub(crate) struct Person {
 impl Person {
     /// User number `ordinal` of an org of `users`.
     pub(crate) fn new(seed: u64, users: u32, ordinal: u32) -> Self {
-        Self { seed, users, ordinal, base: hash(seed, 0x7573_6572, u64::from(ordinal)) }
+        Self {
+            seed,
+            users,
+            ordinal,
+            base: hash(seed, 0x7573_6572, u64::from(ordinal)),
+        }
     }
 
     fn roll(&self, salt: u64) -> u64 {
@@ -142,7 +237,10 @@ impl Person {
             Status::Recovery,
         ];
         if self.users >= 20 && (3..10).contains(&self.ordinal) {
-            return EACH.get(self.ordinal as usize - 3).copied().unwrap_or(Status::Active);
+            return EACH
+                .get(self.ordinal as usize - 3)
+                .copied()
+                .unwrap_or(Status::Active);
         }
         if self.ordinal < 20 {
             return Status::Active;
@@ -175,10 +273,13 @@ impl Person {
     pub(crate) fn times(&self) -> Times {
         let span = u64::try_from((GENERATED_UNTIL_MS - GENERATED_FROM_MS) / 1000).unwrap_or(1);
         let after = |from: i64, salt: u64| {
-            let left = u64::try_from((GENERATED_UNTIL_MS - from) / 1000).unwrap_or(1).max(1);
+            let left = u64::try_from((GENERATED_UNTIL_MS - from) / 1000)
+                .unwrap_or(1)
+                .max(1);
             from + i64::try_from(below(self.roll(salt), left)).unwrap_or(0) * 1000
         };
-        let created = GENERATED_FROM_MS + i64::try_from(below(self.roll(3), span)).unwrap_or(0) * 1000;
+        let created =
+            GENERATED_FROM_MS + i64::try_from(below(self.roll(3), span)).unwrap_or(0) * 1000;
         let status = self.status();
         let activated = (status != Status::Staged).then_some(created + 2000);
         let changed = match status {
@@ -216,7 +317,11 @@ impl Person {
     pub(crate) fn login(&self) -> String {
         let mut out = String::with_capacity(40);
         for name in [self.first_name(), ".", self.last_name()] {
-            out.extend(name.chars().filter(|c| c.is_ascii_alphanumeric() || *c == '.').map(|c| c.to_ascii_lowercase()));
+            out.extend(
+                name.chars()
+                    .filter(|c| c.is_ascii_alphanumeric() || *c == '.')
+                    .map(|c| c.to_ascii_lowercase()),
+            );
         }
         out.push('.');
         push_number(&mut out, u64::from(self.ordinal));
@@ -240,8 +345,10 @@ impl Person {
         let last = self.last_name();
         let login = self.login();
         let number = Digits::new(u64::from(self.ordinal), 6);
-        let (city, state, country, zone) =
-            CITIES.get(crate::random::index(self.roll(11), CITIES.len())).copied().unwrap_or_default();
+        let (city, state, country, zone) = CITIES
+            .get(crate::random::index(self.roll(11), CITIES.len()))
+            .copied()
+            .unwrap_or_default();
         let house = Digits::new(1 + below(self.roll(12), 899), 1);
         let zip = Digits::new(below(self.roll(13), 90_000) + 10_000, 5);
         let phone = Digits::new(below(self.roll(14), 10_000_000), 7);
@@ -264,13 +371,33 @@ impl Person {
         sink.text("organization", &["Acme Corporation"]);
         sink.text("costCenter", &["CC-", cost.text()]);
         sink.text("employeeNumber", &["E", number.text()]);
-        sink.text("userType", &[if self.user_type() == 0 { "Employee" } else { "External" }]);
+        sink.text(
+            "userType",
+            &[if self.user_type() == 0 {
+                "Employee"
+            } else {
+                "External"
+            }],
+        );
         sink.text("streetAddress", &[house.text(), " ", street]);
         sink.text("city", &[city]);
         sink.text("state", &[state]);
         sink.text("zipCode", &[zip.text()]);
         sink.text("countryCode", &[country]);
-        sink.text("postalAddress", &[house.text(), " ", street, ", ", zip.text(), " ", city, ", ", country]);
+        sink.text(
+            "postalAddress",
+            &[
+                house.text(),
+                " ",
+                street,
+                ", ",
+                zip.text(),
+                " ",
+                city,
+                ", ",
+                country,
+            ],
+        );
         sink.text("preferredLanguage", &["en"]);
         sink.text("locale", &["en_US"]);
         sink.text("timezone", &[zone]);
@@ -283,7 +410,10 @@ impl Person {
         sink.text("shirtSize", &[pick(SIZES, self.roll(20))]);
         sink.number("jobLevel", 1 + below(self.roll(21), 12));
         sink.flag("remoteWorker", self.roll(22) & 3 == 0);
-        sink.list("projects", &[pick(PROJECTS, self.roll(23)), pick(PROJECTS, self.roll(24))]);
+        sink.list(
+            "projects",
+            &[pick(PROJECTS, self.roll(23)), pick(PROJECTS, self.roll(24))],
+        );
     }
 }
 
@@ -309,7 +439,10 @@ impl Digits {
     }
 
     fn text(&self) -> &str {
-        self.buffer.get(self.start..).and_then(|digits| std::str::from_utf8(digits).ok()).unwrap_or("")
+        self.buffer
+            .get(self.start..)
+            .and_then(|digits| std::str::from_utf8(digits).ok())
+            .unwrap_or("")
     }
 }
 
@@ -323,7 +456,11 @@ pub(crate) struct JsonProfile<'a> {
 impl<'a> JsonProfile<'a> {
     /// Appends to `out`, which has just opened the object.
     pub(crate) fn new(out: &'a mut String, ids: &'a IdMint) -> Self {
-        Self { out, ids, first: true }
+        Self {
+            out,
+            ids,
+            first: true,
+        }
     }
 
     fn key(&mut self, key: &str) {
@@ -385,17 +522,24 @@ pub(crate) struct TreeProfile<'a> {
 impl<'a> TreeProfile<'a> {
     /// An empty profile.
     pub(crate) fn new(ids: &'a IdMint) -> Self {
-        Self { ids, map: Map::new() }
+        Self {
+            ids,
+            map: Map::new(),
+        }
     }
 }
 
 impl ProfileSink for TreeProfile<'_> {
     fn text(&mut self, key: &str, parts: &[&str]) {
-        self.map.insert(key.to_owned(), Value::String(parts.concat()));
+        self.map
+            .insert(key.to_owned(), Value::String(parts.concat()));
     }
 
     fn user_id(&mut self, key: &str, ordinal: u32) {
-        self.map.insert(key.to_owned(), Value::String(self.ids.text("00u", u64::from(ordinal))));
+        self.map.insert(
+            key.to_owned(),
+            Value::String(self.ids.text("00u", u64::from(ordinal))),
+        );
     }
 
     fn number(&mut self, key: &str, value: u64) {

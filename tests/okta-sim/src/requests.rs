@@ -46,7 +46,11 @@ impl LoggedRequest {
     /// Whether it listed something: a GET of a collection.
     #[must_use]
     pub fn is_list(&self) -> bool {
-        let parts: Vec<&str> = self.path.split('/').filter(|part| !part.is_empty()).collect();
+        let parts: Vec<&str> = self
+            .path
+            .split('/')
+            .filter(|part| !part.is_empty())
+            .collect();
         let collection = match parts.as_slice() {
             ["api", "v1", "logs"] => false,
             ["api", "v1", "meta", "types", "user"] => true,

@@ -44,12 +44,18 @@ impl Response {
 
     /// An answer without a body.
     pub(crate) fn empty(status: u16) -> Self {
-        Self { body: None, ..Self::text(status, String::new()) }
+        Self {
+            body: None,
+            ..Self::text(status, String::new())
+        }
     }
 
     /// A page of a list.
     pub(crate) fn list(body: String, page: PageOf) -> Self {
-        Self { page, ..Self::text(200, body) }
+        Self {
+            page,
+            ..Self::text(200, body)
+        }
     }
 
     /// The same answer with one more header.
@@ -65,7 +71,10 @@ impl From<Reply> for Response {
         Self {
             status: reply.status,
             body: reply.body.map(|body| body.to_string()),
-            page: PageOf { this: page.this, next: page.next },
+            page: PageOf {
+                this: page.this,
+                next: page.next,
+            },
             admin_host: page.admin_host,
             headers: reply.headers.into_iter().collect(),
         }
@@ -74,7 +83,12 @@ impl From<Reply> for Response {
 
 /// A refusal with its own code and no causes.
 pub(crate) fn refusal(status: u16, code: &'static str, summary: &str) -> Refusal {
-    Refusal { status, code, summary: summary.to_owned(), causes: Vec::new() }
+    Refusal {
+        status,
+        code,
+        summary: summary.to_owned(),
+        causes: Vec::new(),
+    }
 }
 
 /// 403 `E0000006`.
@@ -93,7 +107,11 @@ pub(crate) fn no_such_path() -> Refusal {
 
 /// 405 `E0000022`: the path is there, the method is not.
 pub(crate) fn no_such_method() -> Refusal {
-    refusal(405, "E0000022", "The endpoint does not support the provided HTTP method")
+    refusal(
+        405,
+        "E0000022",
+        "The endpoint does not support the provided HTTP method",
+    )
 }
 
 /// 400 `E0000003`: the body is missing or no JSON object.

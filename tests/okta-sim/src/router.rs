@@ -26,9 +26,15 @@ pub(crate) fn route(core: &mut Core, config: &mut ConfigStore, request: &Request
             _ => Err(no_such_method()),
         },
         ["api", "v1", "meta", "types", "user", rest @ ..] => user_types::route(core, request, rest),
-        ["api", "v1", "meta", "schemas", "user", "linkedObjects", rest @ ..] => {
-            linked::route(core, request, rest)
-        }
+        [
+            "api",
+            "v1",
+            "meta",
+            "schemas",
+            "user",
+            "linkedObjects",
+            rest @ ..,
+        ] => linked::route(core, request, rest),
         ["api", "v1", "meta", "schemas", rest @ ..] => schemas::route(core, request, rest),
         ["api", "v1", "mappings", rest @ ..] => mappings::route(core, request, rest),
         ["api", "v1", "org"] => settings::route(core, request),
@@ -57,7 +63,9 @@ fn link_policy(
     id: &str,
     policy: &str,
 ) -> Outcome {
-    let n = core.find_app(id).ok_or_else(|| Refusal::not_found(id, "AppInstance"))?;
+    let n = core
+        .find_app(id)
+        .ok_or_else(|| Refusal::not_found(id, "AppInstance"))?;
     if request.method != http::Method::PUT {
         return Err(no_such_method());
     }

@@ -103,7 +103,8 @@ pub(crate) fn route(core: &mut Core, request: &Request, path: &[&str]) -> Outcom
 }
 
 fn found(core: &Core, id: &str) -> Result<u32, Refusal> {
-    core.find_rule(id).ok_or_else(|| Refusal::not_found(id, "GroupRule"))
+    core.find_rule(id)
+        .ok_or_else(|| Refusal::not_found(id, "GroupRule"))
 }
 
 fn list(core: &Core, request: &Request) -> Outcome {
@@ -113,15 +114,30 @@ fn list(core: &Core, request: &Request) -> Outcome {
     let mut array = ArrayWriter::with_room(8192);
     let mut last = None;
     let mut count = 0;
-    let wanted = |rule: &Rule| keyword.as_ref().is_none_or(|word| rule.name.to_lowercase().contains(word));
-    for (n, _) in core.rules.places.range(start..).filter(|(_, rule)| wanted(rule)).take(window.limit) {
+    let wanted = |rule: &Rule| {
+        keyword
+            .as_ref()
+            .is_none_or(|word| rule.name.to_lowercase().contains(word))
+    };
+    for (n, _) in core
+        .rules
+        .places
+        .range(start..)
+        .filter(|(_, rule)| wanted(rule))
+        .take(window.limit)
+    {
         push_value(array.item(), &core.rule_value(*n));
         last = Some(*n);
         count += 1;
     }
     // A full page has a `next`, though the page after it may be empty.
-    let next = last.filter(|_| count == window.limit).map(|n| u64::from(n) + 1);
-    Ok(Response::list(array.finish(), window.page(core, request, next)))
+    let next = last
+        .filter(|_| count == window.limit)
+        .map(|n| u64::from(n) + 1);
+    Ok(Response::list(
+        array.finish(),
+        window.page(core, request, next),
+    ))
 }
 
 /// What a write gives.
@@ -137,54 +153,113 @@ fn draft(core: &Core, request: &Request, of: Option<u32>) -> Result<Draft, Refus
     if body.get("type").and_then(Value::as_str) != Some("group_rule") {
         return Err(Refusal::validation("type", "The type must be group_rule."));
     }
-    let name = body.get("name").and_then(Value::as_str).unwrap_or_default().to_owned();
+    let name = body
+        .get("name")
+        .and_then(Value::as_str)
+        .unwrap_or_default()
+        .to_owned();
     if name.is_empty() || name.chars().count() > NAME_MAX {
-        return Err(Refusal::validation("name", "The name must be 1 to 50 characters long."));
+        return Err(Refusal::validation(
+            "name",
+            "The name must be 1 to 50 characters long.",
+        ));
     }
-    if core.rules.places.iter().any(|(n, rule)| Some(*n) != of && rule.name == name) {
-        return Err(Refusal::validation("name", "Another active group rule with this name already exists."));
+    if core
+        .rules
+        .places
+        .iter()
+        .any(|(n, rule)| Some(*n) != of && rule.name == name)
+    {
+        return Err(Refusal::validation(
+            "name",
+            "Another active group rule with this name already exists.",
+        ));
     }
     let conditions = body.get("conditions").cloned().unwrap_or_default();
-    let expression = conditions.pointer("/expression/value").and_then(Value::as_str).unwrap_or_default();
+    let expression = conditions
+        .pointer("/expression/value")
+        .and_then(Value::as_str)
+        .unwrap_or_default();
     if expression.is_empty() {
-        return Err(Refusal::validation("conditions", "The expression cannot be left blank."));
+        return Err(Refusal::validation(
+            "conditions",
+            "The expression cannot be left blank.",
+        ));
     }
-    if conditions.pointer("/expression/type").and_then(Value::as_str) != Some("urn:okta:expression:1.0") {
-        return Err(Refusal::validation("conditions", "The expression's type is not valid."));
+    if conditions
+        .pointer("/expression/type")
+        .and_then(Value::as_str)
+        != Some("urn:okta:expression:1.0")
+    {
+        return Err(Refusal::validation(
+            "conditions",
+            "The expression's type is not valid.",
+        ));
     }
     let excluded_users = texts(conditions.pointer("/people/users/exclude"));
     if excluded_users.iter().any(|id| core.find_user(id).is_none()) {
-        return Err(Refusal::validation("conditions", "An excluded user does not exist."));
+        return Err(Refusal::validation(
+            "conditions",
+            "An excluded user does not exist.",
+        ));
     }
-    let group_ids = texts(body.get("actions").and_then(|actions| actions.pointer("/assignUserToGroups/groupIds")));
+    let group_ids = texts(
+        body.get("actions")
+            .and_then(|actions| actions.pointer("/assignUserToGroups/groupIds")),
+    );
     if group_ids.is_empty() {
-        return Err(Refusal::validation("actions", "At least one group is required."));
+        return Err(Refusal::validation(
+            "actions",
+            "At least one group is required.",
+        ));
     }
-    Ok(Draft { name, expression: expression.to_owned(), excluded_users, group_ids })
+    Ok(Draft {
+        name,
+        expression: expression.to_owned(),
+        excluded_users,
+        group_ids,
+    })
 }
 
 fn check_targets(core: &Core, group_ids: &[String]) -> Result<(), Refusal> {
     let writable = |id: &String| {
-        core.find_group(id).and_then(|n| core.groups.get(n)).is_some_and(|group| group.writable())
+        core.find_group(id)
+            .and_then(|n| core.groups.get(n))
+            .is_some_and(|group| group.writable())
     };
     if group_ids.iter().all(writable) {
         return Ok(());
     }
-    Err(Refusal::validation("groupIds", "A group does not exist or cannot be assigned to."))
+    Err(Refusal::validation(
+        "groupIds",
+        "A group does not exist or cannot be assigned to.",
+    ))
 }
 
 fn check_expression(core: &Core, expression: &str) -> Result<(), Refusal> {
-    let dangling = Expression::group_ids_in(expression).into_iter().any(|id| core.find_group(&id).is_none());
+    let dangling = Expression::group_ids_in(expression)
+        .into_iter()
+        .any(|id| core.find_group(&id).is_none());
     if dangling {
         // Assumed: Okta validates the groups that an expression names when the rule is written.
-        return Err(Refusal::validation("conditions", "The expression names a group that does not exist."));
+        return Err(Refusal::validation(
+            "conditions",
+            "The expression names a group that does not exist.",
+        ));
     }
     Ok(())
 }
 
 fn texts(value: Option<&Value>) -> Vec<String> {
-    let items = value.and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
-    items.iter().filter_map(Value::as_str).map(str::to_owned).collect()
+    let items = value
+        .and_then(Value::as_array)
+        .map(Vec::as_slice)
+        .unwrap_or_default();
+    items
+        .iter()
+        .filter_map(Value::as_str)
+        .map(str::to_owned)
+        .collect()
 }
 
 fn create(core: &mut Core, request: &Request) -> Outcome {
@@ -193,7 +268,11 @@ fn create(core: &mut Core, request: &Request) -> Outcome {
     check_expression(core, &draft.expression)?;
     let now = core.clock.now();
     if core.rules.reconciling_ms > 0 && now - core.rules.last_create < core.rules.reconciling_ms {
-        return Err(refusal(423, "E0000239", "Policy priorities are being reconciled. Please try again later."));
+        return Err(refusal(
+            423,
+            "E0000239",
+            "Policy priorities are being reconciled. Please try again later.",
+        ));
     }
     core.rules.last_create = now;
     let second = core.clock.second();
@@ -212,12 +291,20 @@ fn create(core: &mut Core, request: &Request) -> Outcome {
 
 fn replace(core: &mut Core, request: &Request, n: u32) -> Outcome {
     let draft = draft(core, request, Some(n))?;
-    let Some(rule) = core.rules.places.get(&n) else { return Err(no_such_path()) };
+    let Some(rule) = core.rules.places.get(&n) else {
+        return Err(no_such_path());
+    };
     if rule.status == RuleStatus::Active {
-        return Err(Refusal::validation("status", "Rule must be inactive to be updated."));
+        return Err(Refusal::validation(
+            "status",
+            "Rule must be inactive to be updated.",
+        ));
     }
     if rule.group_ids != draft.group_ids {
-        return Err(Refusal::validation("actions", "The actions of a rule cannot be changed."));
+        return Err(Refusal::validation(
+            "actions",
+            "The actions of a rule cannot be changed.",
+        ));
     }
     check_expression(core, &draft.expression)?;
     let second = core.clock.second();
@@ -232,12 +319,22 @@ fn replace(core: &mut Core, request: &Request, n: u32) -> Outcome {
 
 fn delete(core: &mut Core, request: &Request, n: u32) -> Outcome {
     let remove_users = flag(request, "removeUsers", false)?;
-    let Some(rule) = core.rules.places.get(&n) else { return Err(no_such_path()) };
+    let Some(rule) = core.rules.places.get(&n) else {
+        return Err(no_such_path());
+    };
     if rule.status == RuleStatus::Active {
         // Assumed: an active rule must be deactivated before it can be deleted.
-        return Err(Refusal::validation("status", "Rule must be inactive to be deleted."));
+        return Err(Refusal::validation(
+            "status",
+            "Rule must be inactive to be deleted.",
+        ));
     }
-    let made = core.rules.places.remove(&n).map(|rule| rule.made).unwrap_or_default();
+    let made = core
+        .rules
+        .places
+        .remove(&n)
+        .map(|rule| rule.made)
+        .unwrap_or_default();
     if remove_users {
         for (group, user) in made {
             core.leave(group, user);
@@ -251,7 +348,10 @@ fn act(core: &mut Core, n: u32, verb: &str) -> Outcome {
     match (verb, status) {
         ("activate", Some(RuleStatus::Invalid)) => {
             // Assumed: an invalid rule cannot be activated.
-            Err(Refusal::validation("status", "An invalid rule cannot be activated."))
+            Err(Refusal::validation(
+                "status",
+                "An invalid rule cannot be activated.",
+            ))
         }
         ("activate", _) => {
             core.set_rule_status(n, RuleStatus::Active);
@@ -272,7 +372,9 @@ fn act(core: &mut Core, n: u32, verb: &str) -> Outcome {
 impl Core {
     /// The number of the rule with this id, if it is there.
     pub(crate) fn find_rule(&self, id: &str) -> Option<u32> {
-        self.ids.ordinal("0pr", id).filter(|n| self.rules.places.contains_key(n))
+        self.ids
+            .ordinal("0pr", id)
+            .filter(|n| self.rules.places.contains_key(n))
     }
 
     /// A rule's id.
@@ -281,7 +383,11 @@ impl Core {
     }
 
     fn rule_target(&self, n: u32) -> crate::wire::LogTarget {
-        let name = self.rules.get(n).map(|rule| rule.name.clone()).unwrap_or_default();
+        let name = self
+            .rules
+            .get(n)
+            .map(|rule| rule.name.clone())
+            .unwrap_or_default();
         target("Rule", &self.rule_id(n), &name)
     }
 
@@ -294,7 +400,9 @@ impl Core {
 
     /// A rule as a tree.
     pub(crate) fn rule_value(&self, n: u32) -> Value {
-        let Some(rule) = self.rules.get(n) else { return Value::Null };
+        let Some(rule) = self.rules.get(n) else {
+            return Value::Null;
+        };
         json!({
             "type": "group_rule",
             "id": self.rule_id(n),
@@ -318,18 +426,26 @@ impl Core {
     /// Whether a rule puts this user into its groups; `None` where the expression is beyond the simulator.
     fn rule_holds(&self, rule: &Rule, expression: &Expression, user: u32) -> Option<bool> {
         let found = self.users.get(user)?;
-        if found.status() == Status::Deprovisioned || rule.excluded_users.contains(&self.user_id(user)) {
+        if found.status() == Status::Deprovisioned
+            || rule.excluded_users.contains(&self.user_id(user))
+        {
             return Some(false);
         }
         expression.holds(
             &|name: &str| found.attribute(&self.ids, name),
-            &|id: &str| self.find_group(id).and_then(|n| self.groups.get(n)).is_some_and(|group| group.has(user)),
+            &|id: &str| {
+                self.find_group(id)
+                    .and_then(|n| self.groups.get(n))
+                    .is_some_and(|group| group.has(user))
+            },
         )
     }
 
     /// Applies a rule that has just become active to every user.
     pub(crate) fn apply_rule(&mut self, n: u32) {
-        let Some(rule) = self.rules.get(n) else { return };
+        let Some(rule) = self.rules.get(n) else {
+            return;
+        };
         let expression = Expression::parse(&rule.expression);
         let wanted: Vec<u32> = self
             .users
@@ -351,7 +467,8 @@ impl Core {
             .filter(|(_, rule)| rule.status == RuleStatus::Active)
             .filter_map(|(n, rule)| {
                 let expression = Expression::parse(&rule.expression);
-                self.rule_holds(rule, &expression, user).map(|holds| (*n, holds))
+                self.rule_holds(rule, &expression, user)
+                    .map(|holds| (*n, holds))
             })
             .collect();
         for (n, holds) in decided {
@@ -369,7 +486,8 @@ impl Core {
             .filter(|(_, rule)| rule.status == RuleStatus::Active && rule.expression.contains(&id))
             .filter_map(|(n, rule)| {
                 let expression = Expression::parse(&rule.expression);
-                self.rule_holds(rule, &expression, user).map(|holds| (*n, holds))
+                self.rule_holds(rule, &expression, user)
+                    .map(|holds| (*n, holds))
             })
             .collect();
         for (n, holds) in decided {
@@ -379,10 +497,19 @@ impl Core {
 
     /// Makes or ends a rule's memberships of one user.
     fn settle(&mut self, n: u32, user: u32, holds: bool) {
-        let Some(rule) = self.rules.get(n) else { return };
-        let groups: Vec<u32> = rule.group_ids.iter().filter_map(|id| self.find_group(id)).collect();
+        let Some(rule) = self.rules.get(n) else {
+            return;
+        };
+        let groups: Vec<u32> = rule
+            .group_ids
+            .iter()
+            .filter_map(|id| self.find_group(id))
+            .collect();
         for group in groups {
-            let made = self.rules.get(n).is_some_and(|rule| rule.made.contains(&(group, user)));
+            let made = self
+                .rules
+                .get(n)
+                .is_some_and(|rule| rule.made.contains(&(group, user)));
             let member = self.groups.get(group).is_some_and(|group| group.has(user));
             match (holds, made, member) {
                 (true, false, false) => {
@@ -424,7 +551,9 @@ impl Core {
         let mut touched = Vec::new();
         for (n, rule) in &mut self.rules.places {
             rule.made.retain(|(made, _)| *made != group);
-            if (rule.group_ids.contains(&id) || rule.expression.contains(&id)) && rule.status != RuleStatus::Invalid {
+            if (rule.group_ids.contains(&id) || rule.expression.contains(&id))
+                && rule.status != RuleStatus::Invalid
+            {
                 rule.status = RuleStatus::Invalid;
                 touched.push(*n);
             }
@@ -444,7 +573,10 @@ impl Core {
 
     /// Every rule, by id.
     pub(crate) fn dump_rules(&self) -> BTreeMap<String, Value> {
-        self.rules.places.keys().map(|n| (self.rule_id(*n), self.rule_value(*n))).collect()
+        self.rules
+            .places
+            .keys()
+            .map(|n| (self.rule_id(*n), self.rule_value(*n)))
+            .collect()
     }
 }
-

@@ -4,9 +4,24 @@ use crate::wire::Request;
 
 /// The resources that have a `.read` and a `.manage` scope, as the org grants them.
 pub(crate) const RESOURCES: &[&str] = &[
-    "users", "groups", "apps", "userTypes", "schemas", "linkedObjects", "profileMappings", "orgs", "networkZones",
-    "trustedOrigins", "behaviors", "authenticators", "idps", "authorizationServers", "policies", "eventHooks",
-    "inlineHooks", "roles",
+    "users",
+    "groups",
+    "apps",
+    "userTypes",
+    "schemas",
+    "linkedObjects",
+    "profileMappings",
+    "orgs",
+    "networkZones",
+    "trustedOrigins",
+    "behaviors",
+    "authenticators",
+    "idps",
+    "authorizationServers",
+    "policies",
+    "eventHooks",
+    "inlineHooks",
+    "roles",
 ];
 
 /// Every scope the simulated org knows.
@@ -34,12 +49,20 @@ pub(crate) fn required(request: &Request) -> Option<String> {
         ["api", "v1", "org"] => "orgs",
         _ => return None,
     };
-    let right = if request.method == http::Method::GET { "read" } else { "manage" };
+    let right = if request.method == http::Method::GET {
+        "read"
+    } else {
+        "manage"
+    };
     Some(format!("okta.{resource}.{right}"))
 }
 
 /// Whether `granted` covers `needed`: `.manage` includes `.read`.
 pub(crate) fn covers<'a>(granted: impl IntoIterator<Item = &'a String>, needed: &str) -> bool {
-    let by_manage = needed.strip_suffix(".read").map(|name| format!("{name}.manage"));
-    granted.into_iter().any(|scope| scope == needed || Some(scope) == by_manage.as_ref())
+    let by_manage = needed
+        .strip_suffix(".read")
+        .map(|name| format!("{name}.manage"));
+    granted
+        .into_iter()
+        .any(|scope| scope == needed || Some(scope) == by_manage.as_ref())
 }

@@ -69,22 +69,30 @@ impl Server {
             scheme: if tls.is_some() { "https" } else { "http" },
             busy: Arc::new(AtomicUsize::new(0)),
         };
-        let thread = std::thread::Builder::new().name("okta-sim".to_owned()).spawn(move || {
-            let runtime = tokio::runtime::Builder::new_multi_thread()
-                .worker_threads(2)
-                .thread_name("okta-sim-worker")
-                .enable_all()
-                .build();
-            match runtime {
-                Ok(runtime) => {
-                    runtime.block_on(run(shared, listen, tls, stopped, &ready));
-                    runtime.shutdown_background();
+        let thread = std::thread::Builder::new()
+            .name("okta-sim".to_owned())
+            .spawn(move || {
+                let runtime = tokio::runtime::Builder::new_multi_thread()
+                    .worker_threads(2)
+                    .thread_name("okta-sim-worker")
+                    .enable_all()
+                    .build();
+                match runtime {
+                    Ok(runtime) => {
+                        runtime.block_on(run(shared, listen, tls, stopped, &ready));
+                        runtime.shutdown_background();
+                    }
+                    Err(error) => drop(ready.send(Err(error))),
                 }
-                Err(error) => drop(ready.send(Err(error))),
-            }
-        })?;
-        let address = started.recv().map_err(|_| io::Error::other("the server thread ended"))??;
-        Ok(Self { address, stop: Some(stop), thread: Some(thread) })
+            })?;
+        let address = started
+            .recv()
+            .map_err(|_| io::Error::other("the server thread ended"))??;
+        Ok(Self {
+            address,
+            stop: Some(stop),
+            thread: Some(thread),
+        })
     }
 }
 
@@ -148,7 +156,11 @@ where
 {
     let service = service_fn(move |request| respond(shared.clone(), request));
     // A connection that ends badly is the client's affair, or a planned fault.
-    drop(http1::Builder::new().serve_connection(TokioIo::new(stream), service).await);
+    drop(
+        http1::Builder::new()
+            .serve_connection(TokioIo::new(stream), service)
+            .await,
+    );
 }
 
 async fn respond(shared: Shared, request: Request<Incoming>) -> Result<Response<Body>, io::Error> {
@@ -167,7 +179,10 @@ async fn answer(
     let body = body.collect().await.map_err(io::Error::other)?.to_bytes();
     let arrival = arrival(shared, &head, &body);
     let departure = {
-        let mut exchange = shared.exchange.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut exchange = shared
+            .exchange
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
         if let Some(rest) = arrival.path.strip_prefix("/_sim/") {
             control::answer(&mut exchange, &arrival.method, rest, &arrival.body)
         } else if busy > exchange.limits.concurrent_max {
@@ -197,12 +212,18 @@ fn arrival(shared: &Shared, head: &http::request::Parts, body: &Bytes) -> Arriva
 }
 
 fn text(headers: &HeaderMap, name: header::HeaderName) -> Option<String> {
-    headers.get(name).and_then(|value| value.to_str().ok()).map(str::to_owned)
+    headers
+        .get(name)
+        .and_then(|value| value.to_str().ok())
+        .map(str::to_owned)
 }
 
 fn response(departure: Departure) -> Result<Response<Body>, io::Error> {
     if departure.delivery == Delivery::Reset {
-        return Err(io::Error::new(io::ErrorKind::ConnectionReset, "a planned reset"));
+        return Err(io::Error::new(
+            io::ErrorKind::ConnectionReset,
+            "a planned reset",
+        ));
     }
     let mut builder = Response::builder().status(departure.status);
     for (name, value) in &departure.headers {
@@ -215,17 +236,24 @@ fn response(departure: Departure) -> Result<Response<Body>, io::Error> {
             truncated(&bytes)
         }
         Delivery::Slow(ms) => slow(&bytes, Duration::from_millis(ms) / SLOW_PIECES),
-        Delivery::Whole | Delivery::Reset => {
-            Full::new(bytes).map_err(|never: Infallible| match never {}).boxed()
-        }
+        Delivery::Whole | Delivery::Reset => Full::new(bytes)
+            .map_err(|never: Infallible| match never {})
+            .boxed(),
     };
     builder.body(body).map_err(io::Error::other)
 }
 
 fn truncated(bytes: &Bytes) -> Body {
     let half = bytes.slice(..bytes.len() / 2);
-    let end = Err(io::Error::new(io::ErrorKind::ConnectionReset, "a planned truncation"));
-    StreamBody::new(tokio_stream_of(vec![Ok(Frame::data(half)), end], Duration::ZERO)).boxed()
+    let end = Err(io::Error::new(
+        io::ErrorKind::ConnectionReset,
+        "a planned truncation",
+    ));
+    StreamBody::new(tokio_stream_of(
+        vec![Ok(Frame::data(half)), end],
+        Duration::ZERO,
+    ))
+    .boxed()
 }
 
 fn slow(bytes: &Bytes, pause: Duration) -> Body {

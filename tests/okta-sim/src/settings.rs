@@ -15,8 +15,17 @@ use crate::{
 
 /// What a write can set.
 const WRITABLE: &[&str] = &[
-    "companyName", "website", "phoneNumber", "endUserSupportHelpURL", "supportPhoneNumber", "address1", "address2", "city",
-    "state", "country", "postalCode",
+    "companyName",
+    "website",
+    "phoneNumber",
+    "endUserSupportHelpURL",
+    "supportPhoneNumber",
+    "address1",
+    "address2",
+    "city",
+    "state",
+    "country",
+    "postalCode",
 ];
 
 /// The settings.
@@ -35,7 +44,10 @@ impl OrgSettings {
             "address1": "1 Harbour Street", "address2": null, "city": "Boston", "state": "MA", "country": "US",
             "postalCode": "02110",
         });
-        Self { doc: doc.as_object().cloned().unwrap_or_default(), last_updated: GENERATED_FROM_MS }
+        Self {
+            doc: doc.as_object().cloned().unwrap_or_default(),
+            last_updated: GENERATED_FROM_MS,
+        }
     }
 
     /// The first label of the org's host name.
@@ -78,7 +90,10 @@ impl Core {
         value.insert("status".to_owned(), json!("ACTIVE"));
         value.insert("expiresAt".to_owned(), Value::Null);
         value.insert("created".to_owned(), json!(time_text(GENERATED_FROM_MS)));
-        value.insert("lastUpdated".to_owned(), json!(time_text(self.settings.last_updated)));
+        value.insert(
+            "lastUpdated".to_owned(),
+            json!(time_text(self.settings.last_updated)),
+        );
         value.insert(
             "_links".to_owned(),
             json!({

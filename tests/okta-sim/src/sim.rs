@@ -203,9 +203,15 @@ impl Builder {
     ///
     /// Fails if the address cannot be bound or the certificate cannot be used.
     pub fn start(self) -> Result<OktaSim, StartError> {
-        let tls = self.tls.as_ref().map(|(cert, key)| server_config(cert, key)).transpose()?;
+        let tls = self
+            .tls
+            .as_ref()
+            .map(|(cert, key)| server_config(cert, key))
+            .transpose()?;
         let secure = tls.is_some();
-        let clock = self.frozen_at.map_or_else(OrgClock::default, OrgClock::frozen);
+        let clock = self
+            .frozen_at
+            .map_or_else(OrgClock::default, OrgClock::frozen);
         let (mut core, config) = generate(self.users, self.seed, clock);
         core.log.delay_ms = ms(self.log_delay);
         core.search_delay_ms = ms(self.search_delay);
@@ -231,18 +237,32 @@ impl Builder {
         let server =
             Server::start(Arc::clone(&exchange), self.listen, tls).map_err(StartError::Server)?;
         let scheme = if secure { "https" } else { "http" };
-        let host = if secure { "localhost".to_owned() } else { server.address.ip().to_string() };
+        let host = if secure {
+            "localhost".to_owned()
+        } else {
+            server.address.ip().to_string()
+        };
         let url = format!("{scheme}://{host}:{}", server.address.port());
         lock(&exchange).base_url.clone_from(&url);
-        Ok(OktaSim { exchange, _server: server, url, org_id, credentials })
+        Ok(OktaSim {
+            exchange,
+            _server: server,
+            url,
+            org_id,
+            credentials,
+        })
     }
 
     fn authority(&self, core: &crate::org::Core) -> Result<(Authority, Credentials), StartError> {
         let mut authority = Authority::new(self.seed);
         authority.lifetime_ms = ms(self.token_lifetime);
         let pair = rcgen::KeyPair::generate().map_err(StartError::Key)?;
-        let granted: BTreeSet<String> =
-            self.granted.clone().unwrap_or_else(scopes::all).into_iter().collect();
+        let granted: BTreeSet<String> = self
+            .granted
+            .clone()
+            .unwrap_or_else(scopes::all)
+            .into_iter()
+            .collect();
         let credentials = Credentials {
             client_id: core.ids.text("0oa", 1 << 50),
             client_secret: authority.secret("client secret"),
@@ -260,16 +280,30 @@ impl Builder {
         };
         authority.clients.insert(
             credentials.client_id.clone(),
-            client(Proof::Secret(credentials.client_secret.clone()), "Orgkeep integration", false, true),
+            client(
+                Proof::Secret(credentials.client_secret.clone()),
+                "Orgkeep integration",
+                false,
+                true,
+            ),
         );
         let keys = vec![(credentials.service_key_id.clone(), pair.public_key_pem())];
         authority.clients.insert(
             credentials.service_client_id.clone(),
-            client(Proof::Keys(keys), "Orgkeep service app", self.dpop_required, self.service_role),
+            client(
+                Proof::Keys(keys),
+                "Orgkeep service app",
+                self.dpop_required,
+                self.service_role,
+            ),
         );
         authority.add_api_token(
             &credentials.api_token,
-            Actor { id: core.user_id(0), kind: "User", name: "Administrator".to_owned() },
+            Actor {
+                id: core.user_id(0),
+                kind: "User",
+                name: "Administrator".to_owned(),
+            },
         );
         Ok((authority, credentials))
     }
@@ -403,13 +437,22 @@ impl OktaSim {
     /// How many requests listed something.
     #[must_use]
     pub fn list_requests(&self) -> usize {
-        lock(&self.exchange).requests.iter().filter(|request| request.is_list()).count()
+        lock(&self.exchange)
+            .requests
+            .iter()
+            .filter(|request| request.is_list())
+            .count()
     }
 
     /// The requests that could have changed the org: neither GET nor the token endpoint.
     #[must_use]
     pub fn write_requests(&self) -> Vec<LoggedRequest> {
-        lock(&self.exchange).requests.iter().filter(|request| request.is_write()).cloned().collect()
+        lock(&self.exchange)
+            .requests
+            .iter()
+            .filter(|request| request.is_write())
+            .cloned()
+            .collect()
     }
 
     /// Plans a fault.
@@ -425,7 +468,9 @@ impl OktaSim {
     /// Changes the org from inside: full rights, no limits, no faults, not logged.
     #[must_use]
     pub fn admin(&self) -> Admin<'_> {
-        Admin { exchange: &self.exchange }
+        Admin {
+            exchange: &self.exchange,
+        }
     }
 
     /// Moves the org's clock forward.
@@ -535,7 +580,11 @@ impl AdminAnswer {
     /// The `id` in the body, or nothing.
     #[must_use]
     pub fn id(&self) -> String {
-        self.body.get("id").and_then(Value::as_str).unwrap_or_default().to_owned()
+        self.body
+            .get("id")
+            .and_then(Value::as_str)
+            .unwrap_or_default()
+            .to_owned()
     }
 }
 
@@ -544,8 +593,14 @@ impl Admin<'_> {
     #[must_use]
     pub fn request(&self, method: &Method, path: &str, body: Option<Value>) -> AdminAnswer {
         let departure = lock(self.exchange).administer(method, path, body);
-        let body = departure.body.as_deref().and_then(|text| serde_json::from_str(text).ok());
-        AdminAnswer { status: departure.status, body: body.unwrap_or(Value::Null) }
+        let body = departure
+            .body
+            .as_deref()
+            .and_then(|text| serde_json::from_str(text).ok());
+        AdminAnswer {
+            status: departure.status,
+            body: body.unwrap_or(Value::Null),
+        }
     }
 
     /// `GET path`.
@@ -577,7 +632,8 @@ impl Admin<'_> {
     /// Deletes a user for good: both steps.
     pub fn delete_user(&self, id: &str) -> AdminAnswer {
         let path = format!("/api/v1/users/{id}");
-        let deactivated = self.get(&path).body.get("status").and_then(Value::as_str) == Some("DEPROVISIONED");
+        let deactivated =
+            self.get(&path).body.get("status").and_then(Value::as_str) == Some("DEPROVISIONED");
         if !deactivated {
             self.delete(&path);
         }
@@ -586,13 +642,19 @@ impl Admin<'_> {
 
     /// Deactivates and deletes an app.
     pub fn delete_app(&self, id: &str) -> AdminAnswer {
-        self.post(&format!("/api/v1/apps/{id}/lifecycle/deactivate"), Value::Null);
+        self.post(
+            &format!("/api/v1/apps/{id}/lifecycle/deactivate"),
+            Value::Null,
+        );
         self.delete(&format!("/api/v1/apps/{id}"))
     }
 
     /// Deactivates and deletes a group rule; its members stay.
     pub fn delete_rule(&self, id: &str) -> AdminAnswer {
-        self.post(&format!("/api/v1/groups/rules/{id}/lifecycle/deactivate"), Value::Null);
+        self.post(
+            &format!("/api/v1/groups/rules/{id}/lifecycle/deactivate"),
+            Value::Null,
+        );
         self.delete(&format!("/api/v1/groups/rules/{id}"))
     }
 }

@@ -39,7 +39,11 @@ pub(crate) struct UserTypes {
 impl UserTypes {
     /// The types of a generated org.
     pub(crate) fn generated(count: u32, creator: &str) -> Self {
-        const NAMES: [(&str, &str); 3] = [("user", "User"), ("contractor", "Contractor"), ("partner", "Partner")];
+        const NAMES: [(&str, &str); 3] = [
+            ("user", "User"),
+            ("contractor", "Contractor"),
+            ("partner", "Partner"),
+        ];
         let all = (0..count)
             .zip(NAMES)
             .map(|(n, (name, display))| {
@@ -60,7 +64,10 @@ impl UserTypes {
 
     /// A type's name.
     pub(crate) fn name(&self, n: u32) -> String {
-        self.all.get(&n).map(|kind| kind.name.clone()).unwrap_or_default()
+        self.all
+            .get(&n)
+            .map(|kind| kind.name.clone())
+            .unwrap_or_default()
     }
 
     /// The types' numbers.
@@ -74,12 +81,18 @@ pub(crate) fn route(core: &mut Core, request: &Request, path: &[&str]) -> Outcom
     let method = request.method.as_str();
     match (method, path) {
         ("GET", []) => {
-            let all: Vec<Value> = core.types.numbers().map(|n| core.user_type_value(n, &request.base_url)).collect();
+            let all: Vec<Value> = core
+                .types
+                .numbers()
+                .map(|n| core.user_type_value(n, &request.base_url))
+                .collect();
             Ok(Response::json(200, &Value::Array(all)))
         }
         ("POST", []) => create(core, request),
         (_, [id]) => {
-            let n = core.find_user_type(id).ok_or_else(|| Refusal::not_found(id, "UserType"))?;
+            let n = core
+                .find_user_type(id)
+                .ok_or_else(|| Refusal::not_found(id, "UserType"))?;
             match method {
                 "GET" => {}
                 "PUT" => write(core, request, n, true)?,
@@ -87,7 +100,10 @@ pub(crate) fn route(core: &mut Core, request: &Request, path: &[&str]) -> Outcom
                 "DELETE" => return delete(core, n),
                 _ => return Err(no_such_method()),
             }
-            Ok(Response::json(200, &core.user_type_value(n, &request.base_url)))
+            Ok(Response::json(
+                200,
+                &core.user_type_value(n, &request.base_url),
+            ))
         }
         (_, []) => Err(no_such_method()),
         _ => Err(no_such_path()),
@@ -96,21 +112,43 @@ pub(crate) fn route(core: &mut Core, request: &Request, path: &[&str]) -> Outcom
 
 fn create(core: &mut Core, request: &Request) -> Outcome {
     let body = body(request)?;
-    let text = |key: &str| body.get(key).and_then(Value::as_str).unwrap_or_default().to_owned();
+    let text = |key: &str| {
+        body.get(key)
+            .and_then(Value::as_str)
+            .unwrap_or_default()
+            .to_owned()
+    };
     let (name, display_name) = (text("name"), text("displayName"));
     let proper = name.chars().next().is_some_and(|c| c.is_ascii_alphabetic())
         && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
     if !proper {
-        return Err(Refusal::validation("name", "The name must start with a letter and have letters, digits and underscores only."));
+        return Err(Refusal::validation(
+            "name",
+            "The name must start with a letter and have letters, digits and underscores only.",
+        ));
     }
     if display_name.is_empty() {
-        return Err(Refusal::validation("displayName", "The field cannot be left blank"));
+        return Err(Refusal::validation(
+            "displayName",
+            "The field cannot be left blank",
+        ));
     }
-    if core.types.all.values().any(|kind| kind.name.eq_ignore_ascii_case(&name)) {
-        return Err(Refusal::validation("name", "An object with this field already exists in the current organization"));
+    if core
+        .types
+        .all
+        .values()
+        .any(|kind| kind.name.eq_ignore_ascii_case(&name))
+    {
+        return Err(Refusal::validation(
+            "name",
+            "An object with this field already exists in the current organization",
+        ));
     }
     if core.types.all.len() > MORE_TYPES_MAX {
-        return Err(Refusal::validation("name", "Maximum number of instances has been reached"));
+        return Err(Refusal::validation(
+            "name",
+            "Maximum number of instances has been reached",
+        ));
     }
     let now = core.clock.second();
     let n = core.types.next;
@@ -118,7 +156,10 @@ fn create(core: &mut Core, request: &Request) -> Outcome {
     let kind = UserType {
         name,
         display_name,
-        description: body.get("description").and_then(Value::as_str).map(str::to_owned),
+        description: body
+            .get("description")
+            .and_then(Value::as_str)
+            .map(str::to_owned),
         created_by: core.actor.id.clone(),
         updated_by: core.actor.id.clone(),
         created: now,
@@ -128,14 +169,19 @@ fn create(core: &mut Core, request: &Request) -> Outcome {
     core.schemas.type_created(n, now);
     core.mappings_for_type(n);
     core.type_event("directory.non_default_user_profile.create", n);
-    Ok(Response::json(200, &core.user_type_value(n, &request.base_url)))
+    Ok(Response::json(
+        200,
+        &core.user_type_value(n, &request.base_url),
+    ))
 }
 
 fn write(core: &mut Core, request: &Request, n: u32, replaces: bool) -> Result<(), Refusal> {
     let body = body(request)?;
     let text = |key: &str| body.get(key).and_then(Value::as_str).map(str::to_owned);
     let (now, by) = (core.clock.second(), core.actor.id.clone());
-    let Some(kind) = core.types.all.get_mut(&n) else { return Err(no_such_path()) };
+    let Some(kind) = core.types.all.get_mut(&n) else {
+        return Err(no_such_path());
+    };
     let name = text("name");
     if name.as_ref().is_some_and(|name| *name != kind.name) || (replaces && name.is_none()) {
         return Err(Refusal::validation("name", "The name cannot be changed."));
@@ -143,7 +189,12 @@ fn write(core: &mut Core, request: &Request, n: u32, replaces: bool) -> Result<(
     match text("displayName") {
         Some(display) if !display.is_empty() => kind.display_name = display,
         None if !replaces => {}
-        _ => return Err(Refusal::validation("displayName", "The field cannot be left blank")),
+        _ => {
+            return Err(Refusal::validation(
+                "displayName",
+                "The field cannot be left blank",
+            ));
+        }
     }
     if replaces || body.contains_key("description") {
         kind.description = text("description");
@@ -159,7 +210,10 @@ fn delete(core: &mut Core, n: u32) -> Outcome {
         return Err(forbidden());
     }
     if core.users.all().any(|(_, user)| user.user_type() == n) {
-        return Err(Refusal::validation("type", "The user type is assigned to users and cannot be deleted."));
+        return Err(Refusal::validation(
+            "type",
+            "The user type is assigned to users and cannot be deleted.",
+        ));
     }
     core.types.all.remove(&n);
     core.schemas.type_deleted(n);
@@ -170,16 +224,24 @@ fn delete(core: &mut Core, n: u32) -> Outcome {
 impl Core {
     /// The number of the user type with this id, if it is there.
     pub(crate) fn find_user_type(&self, id: &str) -> Option<u32> {
-        self.ids.ordinal("oty", id).filter(|n| self.types.all.contains_key(n))
+        self.ids
+            .ordinal("oty", id)
+            .filter(|n| self.types.all.contains_key(n))
     }
 
     fn type_event(&mut self, event_type: &str, n: u32) {
-        let subject = target("UserType", &self.ids.text("oty", u64::from(n)), &self.types.name(n));
+        let subject = target(
+            "UserType",
+            &self.ids.text("oty", u64::from(n)),
+            &self.types.name(n),
+        );
         self.emit_event(event_type, vec![subject]);
     }
 
     fn user_type_value(&self, n: u32, base: &str) -> Value {
-        let Some(kind) = self.types.all.get(&n) else { return Value::Null };
+        let Some(kind) = self.types.all.get(&n) else {
+            return Value::Null;
+        };
         let id = self.ids.text("oty", u64::from(n));
         let schema = self.ids.text("osc", u64::from(n));
         json!({
@@ -195,6 +257,14 @@ impl Core {
 
     /// Every user type, by id.
     pub(crate) fn dump_user_types(&self, base: &str) -> BTreeMap<String, Value> {
-        self.types.numbers().map(|n| (self.ids.text("oty", u64::from(n)), self.user_type_value(n, base))).collect()
+        self.types
+            .numbers()
+            .map(|n| {
+                (
+                    self.ids.text("oty", u64::from(n)),
+                    self.user_type_value(n, base),
+                )
+            })
+            .collect()
     }
 }

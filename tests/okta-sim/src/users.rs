@@ -96,7 +96,11 @@ impl Users {
     fn of_slot<'a>(&self, n: u32, slot: &'a Slot) -> Option<UserRef<'a>> {
         match slot {
             Slot::Gone => None,
-            Slot::Generated => Some(UserRef::Generated(Person::new(self.seed, self.generated, n))),
+            Slot::Generated => Some(UserRef::Generated(Person::new(
+                self.seed,
+                self.generated,
+                n,
+            ))),
             Slot::Written(user) => Some(UserRef::Written(n, user)),
         }
     }
@@ -145,7 +149,10 @@ impl Users {
                 }
                 stale.until = index_sees_at;
             })
-            .or_insert(Stale { until: index_sees_at, was });
+            .or_insert(Stale {
+                until: index_sees_at,
+                was,
+            });
     }
 
     /// Puts a user (back) in its place.
@@ -155,7 +162,8 @@ impl Users {
             let login = login_of(&old.profile).to_lowercase();
             self.logins.remove(&login);
         }
-        self.logins.insert(login_of(&user.profile).to_lowercase(), n);
+        self.logins
+            .insert(login_of(&user.profile).to_lowercase(), n);
         let slot = Slot::Written(Box::new(user));
         match self.slots.get_mut(n as usize) {
             Some(place) => *place = slot,
@@ -179,7 +187,10 @@ impl Users {
 
 /// The login in a profile.
 pub(crate) fn login_of(profile: &Map<String, Value>) -> &str {
-    profile.get("login").and_then(Value::as_str).unwrap_or_default()
+    profile
+        .get("login")
+        .and_then(Value::as_str)
+        .unwrap_or_default()
 }
 
 impl UserRef<'_> {
@@ -238,7 +249,9 @@ impl UserRef<'_> {
     /// One profile attribute.
     pub(crate) fn attribute(&self, ids: &IdMint, name: &str) -> Option<Value> {
         match self {
-            Self::Generated(person) if name == "department" => Some(Value::from(person.department())),
+            Self::Generated(person) if name == "department" => {
+                Some(Value::from(person.department()))
+            }
             Self::Generated(_) => self.profile(ids).remove(name),
             Self::Written(_, user) => user.profile.get(name).cloned(),
         }
@@ -360,9 +373,10 @@ impl Core {
         if links == Links::List {
             return;
         }
-        for (rel, kind, prefix) in
-            [("schema", "meta/schemas/user", "osc"), ("type", "meta/types/user", "oty")]
-        {
+        for (rel, kind, prefix) in [
+            ("schema", "meta/schemas/user", "osc"),
+            ("type", "meta/types/user", "oty"),
+        ] {
             out.push_str(",\"");
             out.push_str(rel);
             out.push_str("\":{\"href\":\"");
@@ -385,7 +399,10 @@ impl Core {
 
     /// Every user, by id.
     pub(crate) fn dump_users(&self, base: &str) -> BTreeMap<String, Value> {
-        self.users.all().map(|(n, user)| (self.user_id(n), self.user_value(user, base))).collect()
+        self.users
+            .all()
+            .map(|(n, user)| (self.user_id(n), self.user_value(user, base)))
+            .collect()
     }
 
     /// A user as a tree, as by itself.
@@ -452,5 +469,23 @@ fn possible_actions(status: Status) -> &'static [(&'static str, &'static str)] {
             ("resetFactors", "reset_factors"),
             ("deactivate", "deactivate"),
         ],
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::{clock::OrgClock, generate::generate, users::UserRef};
+
+    #[test]
+    fn a_user_looks_the_same_whether_computed_or_kept() {
+        let (core, _config) = generate(60, 3, OrgClock::default());
+        for (n, user) in core.users.all() {
+            let kept = user.to_user(&core.ids);
+            let base = "https://acme.okta.com";
+            assert_eq!(
+                core.user_value(user, base),
+                core.user_value(UserRef::Written(n, &kept), base),
+            );
+        }
     }
 }

@@ -56,13 +56,23 @@ impl Reply {
     /// An answer with a JSON body.
     #[must_use]
     pub fn json(status: u16, body: Value) -> Self {
-        Self { status, body: Some(body), page: None, headers: BTreeMap::new() }
+        Self {
+            status,
+            body: Some(body),
+            page: None,
+            headers: BTreeMap::new(),
+        }
     }
 
     /// An answer without a body.
     #[must_use]
     pub fn empty(status: u16) -> Self {
-        Self { status, body: None, page: None, headers: BTreeMap::new() }
+        Self {
+            status,
+            body: None,
+            page: None,
+            headers: BTreeMap::new(),
+        }
     }
 }
 

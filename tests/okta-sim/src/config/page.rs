@@ -37,7 +37,7 @@ pub(crate) fn cut<'a>(
             max,
             eager_next,
         } => (limit(request, default, Some(max))?, eager_next),
-        Paging::Name { size } => (limit(request, size, None)?.min(size), false),
+        Paging::Name { default, max } => (limit(request, default, None)?.min(max), false),
         Paging::Wrapped { size, .. } => (size, false),
     };
     let by_name = matches!(resource.paging, Paging::Name { .. });

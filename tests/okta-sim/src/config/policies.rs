@@ -3,11 +3,11 @@
 use serde_json::{Map, Value, json};
 
 use super::ConfigStore;
-use super::calls::read_only;
+use super::calls::{read_only, stamp};
 use super::json::{at, fill, object_at, strings_at, text};
 use super::priority::{CATCH_ALL, Place, gapless, gapped};
+use super::providers::digest;
 use super::shelf::Record;
-use super::special::digest;
 use super::table::{Kind, POLICY_TYPES, POLICY_TYPES_ABSENT};
 use crate::wire::{Refusal, Request, World};
 
@@ -249,6 +249,23 @@ impl ConfigStore {
             policy,
             system_rule("Catch-all Rule", &policy_type, CATCH_ALL, actions),
         );
+    }
+
+    /// A rule that Okta adds together with its policy.
+    pub(crate) fn add_system_rule(
+        &mut self,
+        world: &mut dyn World,
+        policy: &str,
+        mut body: Map<String, Value>,
+    ) {
+        let prefix = if is_newer(&self.policy_type(policy)) {
+            "rul"
+        } else {
+            "0pr"
+        };
+        body.insert("id".to_owned(), json!(world.new_id(prefix)));
+        stamp(Kind::Rule.resource(), &mut body, &world.now(), true);
+        self.shelf.add(Kind::Rule, policy, body);
     }
 
     /// Gives a new or moved policy or rule its priority, and the others theirs.

@@ -6,6 +6,7 @@
 
 mod builtin;
 mod made;
+mod policies;
 
 use http::Method;
 use serde_json::Value;

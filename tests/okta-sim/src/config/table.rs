@@ -38,10 +38,12 @@ pub(crate) enum Paging {
         /// Give a next link even on a short page, so that the last page is empty, as recorded for some lists.
         eager_next: bool,
     },
-    /// Sorted by name, with the last name as the cursor; `limit` is not refused but never exceeds `size`.
+    /// Sorted by name, with the last name as the cursor; no `limit` is refused for being great.
     Name {
+        /// Items on a page when the request names no `limit`.
+        default: usize,
         /// The greatest number of items on a page.
-        size: usize,
+        max: usize,
     },
     /// Wrapped in an object under this key, the next link in the body, with the admin host.
     Wrapped {
@@ -50,6 +52,21 @@ pub(crate) enum Paging {
         /// Items on a page.
         size: usize,
     },
+}
+
+impl Paging {
+    /// How many requests it takes to list so many objects at the largest page size.
+    pub(crate) fn pages(self, objects: usize) -> usize {
+        let by = |size: usize| objects.div_ceil(size).max(1);
+        match self {
+            Self::Whole => 1,
+            Self::Cursor {
+                max, eager_next, ..
+            } => by(max) + usize::from(eager_next && objects > 0),
+            Self::Name { max, .. } => by(max),
+            Self::Wrapped { size, .. } => by(size),
+        }
+    }
 }
 
 /// What `lifecycle/activate` and `lifecycle/deactivate` answer.
@@ -217,7 +234,11 @@ pub(crate) const RESOURCES: &[Resource] = &[
         parents: &[],
         scopes: ("okta.networkZones.read", "okta.networkZones.manage"),
         created: 200,
-        paging: Paging::Name { size: 20 },
+        // Recorded: 20 without a limit. The document has no maximum: assumed.
+        paging: Paging::Name {
+            default: 20,
+            max: 200,
+        },
         filters: &[],
         fields: &[
             "name",
@@ -293,7 +314,10 @@ pub(crate) const RESOURCES: &[Resource] = &[
         parents: &[],
         scopes: ("okta.behaviors.read", "okta.behaviors.manage"),
         created: 200,
-        paging: Paging::Name { size: 10 },
+        paging: Paging::Name {
+            default: 10,
+            max: 10,
+        },
         filters: &[],
         fields: &["name", "type", "status", "settings"],
         required: &["name", "type"],

@@ -47,7 +47,8 @@ pub(crate) fn route(core: &mut Core, request: &Request, path: &[&str]) -> Outcom
 }
 
 fn found(core: &Core, id: &str) -> Result<u32, Refusal> {
-    core.find_user_or_login(id).ok_or_else(|| Refusal::not_found(id, "User"))
+    core.find_user_or_login(id)
+        .ok_or_else(|| Refusal::not_found(id, "User"))
 }
 
 fn get(core: &Core, request: &Request, id: &str) -> Outcome {
@@ -59,7 +60,10 @@ fn get(core: &Core, request: &Request, id: &str) -> Outcome {
 
 /// A user as by itself.
 pub(crate) fn single(core: &Core, request: &Request, n: u32) -> Result<String, Refusal> {
-    let user = core.users.get(n).ok_or_else(|| Refusal::not_found(&core.user_id(n), "User"))?;
+    let user = core
+        .users
+        .get(n)
+        .ok_or_else(|| Refusal::not_found(&core.user_id(n), "User"))?;
     let mut out = String::with_capacity(2600);
     core.push_user(&mut out, user, &request.base_url, Links::Single);
     Ok(out)
@@ -72,14 +76,24 @@ fn etag(body: &str) -> String {
 
 /// `If-Match`, which the router passes as a query parameter that no caller can send.
 fn check_etag(core: &Core, request: &Request, n: u32) -> Result<(), Refusal> {
-    let Some(wanted) = request.param(IF_MATCH) else { return Ok(()) };
+    let Some(wanted) = request.param(IF_MATCH) else {
+        return Ok(());
+    };
     if !wanted.starts_with("W/\"") && !wanted.starts_with('"') {
-        return Err(refusal(400, "E0000242", "The If-Match header is not a valid ETag."));
+        return Err(refusal(
+            400,
+            "E0000242",
+            "The If-Match header is not a valid ETag.",
+        ));
     }
     if etag(&single(core, request, n)?) == wanted {
         return Ok(());
     }
-    Err(refusal(412, "E0000231", "The resource was modified since it was read."))
+    Err(refusal(
+        412,
+        "E0000231",
+        "The resource was modified since it was read.",
+    ))
 }
 
 /// The name under which the `If-Match` header reaches the handlers.
@@ -95,6 +109,12 @@ fn groups_of(core: &Core, request: &Request, id: &str) -> Outcome {
 }
 
 /// The request's body, which must be an object.
-pub(crate) fn body(request: &Request) -> Result<&serde_json::Map<String, serde_json::Value>, Refusal> {
-    request.body.as_ref().and_then(serde_json::Value::as_object).ok_or_else(bad_body)
+pub(crate) fn body(
+    request: &Request,
+) -> Result<&serde_json::Map<String, serde_json::Value>, Refusal> {
+    request
+        .body
+        .as_ref()
+        .and_then(serde_json::Value::as_object)
+        .ok_or_else(bad_body)
 }

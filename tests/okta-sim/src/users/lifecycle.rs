@@ -24,16 +24,49 @@ pub(crate) fn act(core: &mut Core, request: &Request, n: u32, verb: &str) -> Out
             }
             Ok(Response::json(200, &json!({})))
         }
-        "suspend" => step(core, n, &[Status::Active, Status::PasswordExpired], Status::Suspended, "user.lifecycle.suspend"),
-        "unsuspend" => step(core, n, &[Status::Suspended], Status::Active, "user.lifecycle.unsuspend"),
-        "unlock" => step(core, n, &[Status::LockedOut], Status::Active, "user.account.unlock_by_admin"),
+        "suspend" => step(
+            core,
+            n,
+            &[Status::Active, Status::PasswordExpired],
+            Status::Suspended,
+            "user.lifecycle.suspend",
+        ),
+        "unsuspend" => step(
+            core,
+            n,
+            &[Status::Suspended],
+            Status::Active,
+            "user.lifecycle.unsuspend",
+        ),
+        "unlock" => step(
+            core,
+            n,
+            &[Status::LockedOut],
+            Status::Active,
+            "user.account.unlock_by_admin",
+        ),
         "expire_password" => {
-            step(core, n, &[Status::Active, Status::PasswordExpired, Status::Recovery], Status::PasswordExpired, "user.account.expire_password")?;
+            step(
+                core,
+                n,
+                &[Status::Active, Status::PasswordExpired, Status::Recovery],
+                Status::PasswordExpired,
+                "user.account.expire_password",
+            )?;
             Ok(Response::text(200, single(core, request, n)?))
         }
         "expire_password_with_temp_password" => {
-            step(core, n, &[Status::Active, Status::PasswordExpired, Status::Recovery], Status::PasswordExpired, "user.account.expire_password")?;
-            Ok(Response::json(200, &json!({"tempPassword": core.ids.fresh("tmp")})))
+            step(
+                core,
+                n,
+                &[Status::Active, Status::PasswordExpired, Status::Recovery],
+                Status::PasswordExpired,
+                "user.account.expire_password",
+            )?;
+            Ok(Response::json(
+                200,
+                &json!({"tempPassword": core.ids.fresh("tmp")}),
+            ))
         }
         "reset_password" => reset_password(core, request, n),
         "reset_factors" => {
@@ -49,7 +82,12 @@ pub(crate) fn credentials(core: &mut Core, request: &Request, n: u32, verb: &str
     match verb {
         "forgot_password" => {
             let mails = flag(request, "sendEmail", true)?;
-            require(core, n, |status| matches!(status, Status::Active | Status::Recovery | Status::LockedOut))?;
+            require(core, n, |status| {
+                matches!(
+                    status,
+                    Status::Active | Status::Recovery | Status::LockedOut
+                )
+            })?;
             change(core, n, Status::Recovery);
             core.user_event("user.account.reset_password", n);
             answer_or_mail(core, n, mails, "resetPasswordUrl")
@@ -62,10 +100,22 @@ fn activate(core: &mut Core, request: &Request, n: u32) -> Outcome {
     let mails = flag(request, "sendEmail", true)?;
     let status = status_of(core, n)?;
     if !matches!(status, Status::Staged | Status::Deprovisioned) {
-        return Err(refusal(403, "E0000016", "Activation failed because the user is already active"));
+        return Err(refusal(
+            403,
+            "E0000016",
+            "Activation failed because the user is already active",
+        ));
     }
     let ready = user(core, n)?.has_password && status == Status::Staged;
-    change(core, n, if ready { Status::Active } else { Status::Provisioned });
+    change(
+        core,
+        n,
+        if ready {
+            Status::Active
+        } else {
+            Status::Provisioned
+        },
+    );
     core.enter_everyone(n);
     core.user_event("user.lifecycle.activate", n);
     core.apply_rules_to(n);
@@ -78,7 +128,9 @@ fn activate(core: &mut Core, request: &Request, n: u32) -> Outcome {
 
 fn reactivate(core: &mut Core, request: &Request, n: u32) -> Outcome {
     let mails = flag(request, "sendEmail", false)?;
-    require(core, n, |status| matches!(status, Status::Provisioned | Status::Recovery))?;
+    require(core, n, |status| {
+        matches!(status, Status::Provisioned | Status::Recovery)
+    })?;
     core.user_event("user.lifecycle.reactivate", n);
     if mails {
         core.mail(n, "activation");
@@ -90,15 +142,26 @@ fn reactivate(core: &mut Core, request: &Request, n: u32) -> Outcome {
 fn activation(core: &mut Core, request: &Request) -> Response {
     let token = core.ids.fresh("act");
     let url = format!("{}/welcome/{token}", request.base_url);
-    Response::json(200, &json!({"activationUrl": url, "activationToken": token}))
+    Response::json(
+        200,
+        &json!({"activationUrl": url, "activationToken": token}),
+    )
 }
 
 fn reset_password(core: &mut Core, request: &Request, n: u32) -> Outcome {
     if request.param("sendEmail").is_none() {
-        return Err(Refusal::validation("sendEmail", "The parameter is required."));
+        return Err(Refusal::validation(
+            "sendEmail",
+            "The parameter is required.",
+        ));
     }
     let mails = flag(request, "sendEmail", true)?;
-    require(core, n, |status| !matches!(status, Status::Deprovisioned | Status::Staged | Status::Suspended))?;
+    require(core, n, |status| {
+        !matches!(
+            status,
+            Status::Deprovisioned | Status::Staged | Status::Suspended
+        )
+    })?;
     change(core, n, Status::Recovery);
     core.user_event("user.account.reset_password", n);
     answer_or_mail(core, n, mails, "resetPasswordUrl")
@@ -110,7 +173,10 @@ fn answer_or_mail(core: &mut Core, n: u32, mails: bool, key: &str) -> Outcome {
         return Ok(Response::json(200, &json!({})));
     }
     let token = core.ids.fresh("rst");
-    Ok(Response::json(200, &json!({ key: format!("/signin/reset-password/{token}") })))
+    Ok(Response::json(
+        200,
+        &json!({ key: format!("/signin/reset-password/{token}") }),
+    ))
 }
 
 fn step(core: &mut Core, n: u32, from: &[Status], to: Status, event_type: &str) -> Outcome {
@@ -122,7 +188,9 @@ fn step(core: &mut Core, n: u32, from: &[Status], to: Status, event_type: &str) 
 
 /// `DELETE /api/v1/users/{id}`: the first call deactivates, the second deletes.
 pub(crate) fn delete(core: &mut Core, n: u32) {
-    let Ok(status) = status_of(core, n) else { return };
+    let Ok(status) = status_of(core, n) else {
+        return;
+    };
     if status != Status::Deprovisioned {
         deactivate(core, n);
         return;
@@ -141,7 +209,9 @@ fn deactivate(core: &mut Core, n: u32) {
 }
 
 fn change(core: &mut Core, n: u32, to: Status) {
-    let Some(user) = core.users.get(n) else { return };
+    let Some(user) = core.users.get(n) else {
+        return;
+    };
     let mut user = user.to_user(&core.ids);
     let now = core.clock.second();
     if user.status != to {
@@ -176,5 +246,9 @@ fn require(core: &Core, n: u32, allowed: impl Fn(Status) -> bool) -> Result<(), 
     if allowed(status_of(core, n)?) {
         return Ok(());
     }
-    Err(refusal(403, "E0000038", "This operation is not allowed in the user's current status."))
+    Err(refusal(
+        403,
+        "E0000038",
+        "This operation is not allowed in the user's current status.",
+    ))
 }

@@ -23,12 +23,22 @@ const KEYWORD_SIZES: PageSizes = PageSizes::new(10, 200);
 const USER_BYTES: usize = 1700;
 /// What `filter` may name.
 const FILTERABLE: &[&str] = &[
-    "status", "lastUpdated", "id", "profile.login", "profile.email", "profile.firstName", "profile.lastName",
+    "status",
+    "lastUpdated",
+    "id",
+    "profile.login",
+    "profile.email",
+    "profile.firstName",
+    "profile.lastName",
 ];
 
 /// `GET /api/v1/users`.
 pub(crate) fn list(core: &Core, request: &Request) -> Outcome {
-    match (request.param("filter"), request.param("search"), request.param("q")) {
+    match (
+        request.param("filter"),
+        request.param("search"),
+        request.param("q"),
+    ) {
         (Some(_), Some(_), _) => Err(refusal(
             400,
             "E0000033",
@@ -54,9 +64,9 @@ pub(crate) fn list(core: &Core, request: &Request) -> Outcome {
                     })
             })
         }
-        (None, None, None) => {
-            by_position(core, request, SIZES, |user| user.status() != Status::Deprovisioned)
-        }
+        (None, None, None) => by_position(core, request, SIZES, |user| {
+            user.status() != Status::Deprovisioned
+        }),
     }
 }
 
@@ -73,7 +83,9 @@ fn by_position(
     let mut count = 0;
     let mut next = None;
     for (place, n) in core.users.order.iter().enumerate().skip(start) {
-        let Some(user) = core.users.get(*n).filter(|user| wanted(*user)) else { continue };
+        let Some(user) = core.users.get(*n).filter(|user| wanted(*user)) else {
+            continue;
+        };
         if count == window.limit {
             next = Some(place as u64);
             break;
@@ -81,7 +93,10 @@ fn by_position(
         core.push_user(array.item(), user, &request.base_url, Links::List);
         count += 1;
     }
-    Ok(Response::list(array.finish(), window.page(core, request, next)))
+    Ok(Response::list(
+        array.finish(),
+        window.page(core, request, next),
+    ))
 }
 
 fn search_list(core: &Core, request: &Request, search: &str) -> Outcome {
@@ -98,7 +113,10 @@ fn search_list(core: &Core, request: &Request, search: &str) -> Outcome {
         .collect();
     if let Some(key) = request.param("sortBy") {
         found.sort_by_cached_key(|user| user_attribute(core, *user, key));
-        if request.param("sortOrder").is_some_and(|order| order.eq_ignore_ascii_case("desc")) {
+        if request
+            .param("sortOrder")
+            .is_some_and(|order| order.eq_ignore_ascii_case("desc"))
+        {
             found.reverse();
         }
     }
@@ -109,7 +127,10 @@ fn search_list(core: &Core, request: &Request, search: &str) -> Outcome {
     }
     let end = start.saturating_add(window.limit);
     let next = (end < found.len()).then_some(end as u64);
-    Ok(Response::list(array.finish(), window.page(core, request, next)))
+    Ok(Response::list(
+        array.finish(),
+        window.page(core, request, next),
+    ))
 }
 
 fn parse_filter(text: &str) -> Result<Filter, Refusal> {

@@ -30,11 +30,20 @@ pub(crate) fn create(core: &mut Core, request: &Request) -> Outcome {
     let groups = group_ids(core, body)?;
     let credentials = Credentials::read(body)?;
     if provider_given && credentials.has_password {
-        return Err(Refusal::validation("credentials", "A user of another provider can have no password."));
+        return Err(Refusal::validation(
+            "credentials",
+            "A user of another provider can have no password.",
+        ));
     }
     let next_login = match request.param("nextLogin") {
         None => false,
-        Some("changePassword") if !activate => return Err(refusal(400, "E0000124", "nextLogin requires activate=true.")),
+        Some("changePassword") if !activate => {
+            return Err(refusal(
+                400,
+                "E0000124",
+                "nextLogin requires activate=true.",
+            ));
+        }
         Some("changePassword") if !credentials.has_password => {
             return Err(refusal(400, "E0000125", "nextLogin requires a password."));
         }
@@ -62,7 +71,11 @@ pub(crate) fn create(core: &mut Core, request: &Request) -> Outcome {
         origin: origin(&profile),
         profile,
         has_password: credentials.has_password,
-        provider: if provider_given { credentials.provider } else { ("OKTA".to_owned(), "OKTA".to_owned()) },
+        provider: if provider_given {
+            credentials.provider
+        } else {
+            ("OKTA".to_owned(), "OKTA".to_owned())
+        },
         recovery_question: credentials.question,
     };
     let n = core.users.places();
@@ -106,7 +119,10 @@ fn write(core: &mut Core, request: &Request, n: u32, replaces: bool) -> Outcome 
     };
     let new_type = type_in(core, body)?;
     if new_type.is_some_and(|new| new != user.user_type) && !replaces {
-        return Err(Refusal::validation("type", "The user type can be changed by PUT only."));
+        return Err(Refusal::validation(
+            "type",
+            "The user type can be changed by PUT only.",
+        ));
     }
     let retyped = new_type.is_some_and(|new| new != user.user_type);
     user.user_type = new_type.unwrap_or(user.user_type);
@@ -140,7 +156,10 @@ fn write(core: &mut Core, request: &Request, n: u32, replaces: bool) -> Outcome 
 
 /// A copy of a user that may be written to.
 fn changeable(core: &Core, n: u32) -> Result<User, Refusal> {
-    let user = core.users.get(n).ok_or_else(|| Refusal::not_found(&core.user_id(n), "User"))?;
+    let user = core
+        .users
+        .get(n)
+        .ok_or_else(|| Refusal::not_found(&core.user_id(n), "User"))?;
     if user.status() == Status::Deprovisioned {
         // Assumed: with the org option off, a deprovisioned user's profile cannot be written.
         return Err(refusal(
@@ -168,14 +187,22 @@ fn profile_of(body: &Map<String, Value>) -> Result<Map<String, Value>, Refusal> 
 }
 
 fn origin(profile: &Map<String, Value>) -> [String; 4] {
-    ["login", "firstName", "lastName", "email"]
-        .map(|key| profile.get(key).and_then(Value::as_str).unwrap_or_default().to_owned())
+    ["login", "firstName", "lastName", "email"].map(|key| {
+        profile
+            .get(key)
+            .and_then(Value::as_str)
+            .unwrap_or_default()
+            .to_owned()
+    })
 }
 
 fn check_login(core: &Core, profile: &Map<String, Value>, of: Option<u32>) -> Result<(), Refusal> {
     let login = login_of(profile);
     if !login.contains('@') {
-        return Err(Refusal::validation("login", "login: Username must be in the form of an email address"));
+        return Err(Refusal::validation(
+            "login",
+            "login: Username must be in the form of an email address",
+        ));
     }
     match core.users.by_login(login) {
         Some(taken) if Some(taken) != of => Err(Refusal {
@@ -183,7 +210,8 @@ fn check_login(core: &Core, profile: &Map<String, Value>, of: Option<u32>) -> Re
             code: "E0000001",
             summary: "Api validation failed: login".to_owned(),
             causes: vec![
-                "login: An object with this field already exists in the current organization".to_owned(),
+                "login: An object with this field already exists in the current organization"
+                    .to_owned(),
             ],
         }),
         _ => Ok(()),
@@ -191,7 +219,9 @@ fn check_login(core: &Core, profile: &Map<String, Value>, of: Option<u32>) -> Re
 }
 
 fn type_in(core: &Core, body: &Map<String, Value>) -> Result<Option<u32>, Refusal> {
-    let Some(kind) = body.get("type") else { return Ok(None) };
+    let Some(kind) = body.get("type") else {
+        return Ok(None);
+    };
     let id = kind.get("id").and_then(Value::as_str).unwrap_or_default();
     if id == "default" {
         return Ok(Some(0));
@@ -202,16 +232,26 @@ fn type_in(core: &Core, body: &Map<String, Value>) -> Result<Option<u32>, Refusa
 }
 
 fn group_ids(core: &Core, body: &Map<String, Value>) -> Result<Vec<u32>, Refusal> {
-    let Some(ids) = body.get("groupIds").and_then(Value::as_array) else { return Ok(Vec::new()) };
+    let Some(ids) = body.get("groupIds").and_then(Value::as_array) else {
+        return Ok(Vec::new());
+    };
     if ids.len() > GROUP_IDS_MAX {
-        return Err(Refusal::validation("groupIds", "At most 20 groups can be given."));
+        return Err(Refusal::validation(
+            "groupIds",
+            "At most 20 groups can be given.",
+        ));
     }
     ids.iter()
         .map(|id| {
             let id = id.as_str().unwrap_or_default();
             core.find_group(id)
                 .filter(|n| core.groups.get(*n).is_some_and(|group| group.writable()))
-                .ok_or_else(|| Refusal::validation("groupIds", "The group does not exist or cannot be assigned."))
+                .ok_or_else(|| {
+                    Refusal::validation(
+                        "groupIds",
+                        "The group does not exist or cannot be assigned.",
+                    )
+                })
         })
         .collect()
 }
@@ -230,13 +270,18 @@ impl Credentials {
         let has_password = ["value", "hash", "hook"]
             .iter()
             .any(|key| password.get(*key).is_some_and(|value| !value.is_null()));
-        if password.get("value").and_then(Value::as_str).is_some_and(|text| text.len() < 8) {
+        if password
+            .get("value")
+            .and_then(Value::as_str)
+            .is_some_and(|text| text.len() < 8)
+        {
             return Err(Refusal::validation(
                 "password",
                 "Password requirements were not met. Password requirements: at least 8 characters.",
             ));
         }
-        let text = |value: Option<&Value>| value.and_then(Value::as_str).unwrap_or("OKTA").to_owned();
+        let text =
+            |value: Option<&Value>| value.and_then(Value::as_str).unwrap_or("OKTA").to_owned();
         let provider = credentials.get("provider").cloned().unwrap_or_default();
         Ok(Self {
             has_password,
@@ -255,7 +300,10 @@ pub(crate) fn flag(request: &Request, name: &str, default: bool) -> Result<bool,
         None => Ok(default),
         Some(text) if text.eq_ignore_ascii_case("true") => Ok(true),
         Some(text) if text.eq_ignore_ascii_case("false") => Ok(false),
-        Some(_) => Err(Refusal::validation(name, "The value must be true or false.")),
+        Some(_) => Err(Refusal::validation(
+            name,
+            "The value must be true or false.",
+        )),
     }
 }
 
@@ -280,7 +328,11 @@ impl Core {
 
     /// A user as an event's target.
     pub(crate) fn user_target(&self, n: u32) -> crate::wire::LogTarget {
-        let login = self.users.get(n).map(|user| user.login()).unwrap_or_default();
+        let login = self
+            .users
+            .get(n)
+            .map(|user| user.login())
+            .unwrap_or_default();
         target("User", &self.user_id(n), &login)
     }
 }

@@ -3,11 +3,12 @@
 use serde_json::{Map, Value, json};
 
 use super::Seeder;
+use crate::config::authenticators::authenticator_type;
 use crate::config::calls::stamp;
 use crate::config::json::fill as fill_in;
 use crate::config::policies::{access_actions, enrollment_actions, password_defaults, system_rule};
 use crate::config::priority::CATCH_ALL;
-use crate::config::special::{authenticator_type, digest};
+use crate::config::providers::digest;
 use crate::config::table::Kind;
 use crate::wire::World;
 

@@ -6,6 +6,7 @@ use http::Method;
 use serde_json::json;
 
 use super::{Sim, id};
+use crate::config::table::Kind;
 
 #[test]
 fn behaviors_page_at_ten_by_name() {
@@ -25,6 +26,44 @@ fn behaviors_page_at_ten_by_name() {
     let (items, sizes) = sim.pages("/api/v1/behaviors");
     assert_eq!(sizes, [10, 2]);
     assert_eq!(items.iter().map(id).collect::<BTreeSet<_>>().len(), 12);
+}
+
+#[test]
+fn zones_page_at_twenty_unless_a_limit_says_otherwise() {
+    let mut sim = Sim::with_users(100_000);
+    let (zones, sizes) = sim.pages("/api/v1/zones");
+    assert_eq!(
+        (zones.len(), sizes.as_slice()),
+        (58, [20, 20, 18].as_slice())
+    );
+    assert_eq!(sim.pages("/api/v1/zones?limit=200").1, [58]);
+    assert_eq!(sim.pages("/api/v1/zones?limit=-1").1, sizes);
+}
+
+#[test]
+fn the_least_number_of_requests_is_what_following_the_links_takes() {
+    let mut sim = Sim::with_users(100_000);
+    let least = sim.store.minimum_requests();
+    for (object_type, list) in [
+        ("network_zone", "zones?limit=200"),
+        ("behavior", "behaviors"),
+        ("idp", "idps?limit=200"),
+        ("authorization_server", "authorizationServers"),
+        ("policy_access", "policies?type=ACCESS_POLICY&limit=200"),
+        ("event_hook", "eventHooks"),
+    ] {
+        let pages = sim.pages(&format!("/api/v1/{list}")).1.len();
+        assert_eq!(least.get(object_type), Some(&pages), "{object_type}");
+    }
+    assert_eq!(
+        least.get("policy_rule"),
+        Some(&sim.store.shelf.all(Kind::Policy).len())
+    );
+    assert_eq!(
+        least.get("as_scope"),
+        Some(&sim.store.ids("authorization_server").len())
+    );
+    assert_eq!(least.len(), 21);
 }
 
 #[test]
