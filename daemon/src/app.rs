@@ -138,3 +138,36 @@ impl From<StateError> for Problem {
         Self::internal("The daemon's state could not be read or written", &error)
     }
 }
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+    use crate::config::Args;
+    use metrics_exporter_prometheus::PrometheusBuilder;
+    use orgkeep_engine::clock::SystemClock;
+    use std::path::Path;
+
+    /// The daemon's parts over a data directory, without a socket or threads.
+    pub(crate) fn app(data_dir: &Path) -> Arc<App> {
+        let args = Args {
+            data_dir: Some(data_dir.to_owned()),
+            ..Args::default()
+        };
+        let mut config = Config::load(&args, &|_| None, true).unwrap();
+        config.roles.viewer = vec!["uid:4242".to_owned()];
+        let metrics = PrometheusBuilder::new().build_recorder().handle();
+        App::start(config, Arc::new(SystemClock), metrics).unwrap()
+    }
+
+    #[test]
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "the test damages a file of its own"
+    )]
+    fn a_damaged_state_is_reported_and_does_not_keep_the_daemon_from_starting() {
+        let directory = tempfile::tempdir().unwrap();
+        std::fs::write(directory.path().join("state.db"), [7; 5000]).unwrap();
+        let app = app(directory.path());
+        assert_eq!(app.state().unwrap_err().code(), "state_unavailable");
+    }
+}

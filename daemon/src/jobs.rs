@@ -819,3 +819,117 @@ pub(crate) fn report_items(app: &App, id: JobId) -> Result<Vec<ReportItem>, Prob
     serde_json::from_slice(&opened)
         .map_err(|error| Problem::internal("The report cannot be read", &error))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::app::tests::app;
+    use crate::state::domains::tests::record as domain;
+    use crate::state::jobs::tests::job;
+    use orgkeep_engine::id::DomainId;
+
+    #[test]
+    fn a_domain_has_one_job_at_a_time_and_a_rebuild_runs_alone() {
+        let (one, other) = (DomainId::from_bytes([1; 8]), DomainId::from_bytes([2; 8]));
+        let directory = tempfile::tempdir().unwrap();
+        let app = app(directory.path());
+        let backup = job(JobKind::Backup, Some(one));
+        let live = Arc::new(Live::new(&app, backup, None));
+        let running = BTreeMap::from([(live.id, live)]);
+        let none = VecDeque::new();
+        let may = |kind, domain| may_start(&job(kind, domain), &running, &none);
+        assert!(!may(JobKind::Backup, Some(one)));
+        assert!(!may(JobKind::Restore, Some(one)));
+        assert!(may(JobKind::Backup, Some(other)));
+        assert!(may(JobKind::Check, None));
+        assert!(!may(JobKind::Reindex, None));
+        let reindex = VecDeque::from([job(JobKind::Reindex, None)]);
+        let behind = job(JobKind::Backup, Some(other));
+        assert!(
+            !may_start(&behind, &running, &reindex),
+            "a rebuild that waits is not overtaken for ever"
+        );
+    }
+
+    #[test]
+    fn a_run_without_keys_is_recorded_as_skipped() {
+        let directory = tempfile::tempdir().unwrap();
+        let app = app(directory.path());
+        app.jobs
+            .record_skipped(&app, &domain("acme", "00o1"), Trigger::Schedule)
+            .unwrap();
+        let rows = app
+            .state()
+            .unwrap()
+            .jobs(&crate::state::jobs::JobFilter::default(), None, 9)
+            .unwrap();
+        let [row] = rows.as_slice() else {
+            panic!("{rows:?}")
+        };
+        let document = app.jobs.document(&app, row);
+        assert_eq!(document.state, JobState::Cancelled);
+        assert_eq!(
+            document.error.unwrap().detail,
+            "skipped: key management is not enabled"
+        );
+        assert_eq!(
+            app.state()
+                .unwrap()
+                .last_backup(row.domain_id.unwrap())
+                .unwrap(),
+            None
+        );
+    }
+
+    #[test]
+    fn what_a_crash_interrupted_is_marked_where_it_cannot_go_on() {
+        let directory = tempfile::tempdir().unwrap();
+        let app = app(directory.path());
+        let mut export = job(JobKind::Export, None);
+        export.state = JobState::Running;
+        let mut cursed = job(JobKind::Check, None);
+        cursed.state = JobState::Running;
+        cursed.attempts = ATTEMPTS_MAX;
+        for record in [&export, &cursed] {
+            app.state().unwrap().insert_job(record, None).unwrap();
+        }
+        app.jobs.resume(&app).unwrap();
+        for record in [&export, &cursed] {
+            let after = app.jobs.get(&app, record.id).unwrap();
+            assert_eq!(after.state, JobState::Failed);
+            assert_eq!(after.error.unwrap().code, "interrupted");
+        }
+        assert!(app.jobs.unfinished(&app).is_empty());
+    }
+
+    #[test]
+    fn an_export_that_nobody_fetches_can_be_cancelled() {
+        let directory = tempfile::tempdir().unwrap();
+        let app = app(directory.path());
+        let new = NewJob {
+            kind: JobKind::Export,
+            domain: None,
+            trigger: Trigger::Manual,
+            mode: None,
+            params: Some("{}".to_owned()),
+            plan: None,
+        };
+        let accepted = app.jobs.submit(&app, &new).unwrap();
+        let id: JobId = accepted.id.parse().unwrap();
+        assert_eq!(accepted.state, JobState::Queued);
+        assert_eq!(
+            app.jobs.cancel(&app, id).unwrap().state,
+            JobState::Cancelled
+        );
+        assert_eq!(
+            app.jobs.cancel(&app, id).unwrap().state,
+            JobState::Cancelled,
+            "asking twice is no error"
+        );
+        let (sink, _pieces) = mpsc::channel(1);
+        assert_eq!(
+            app.jobs.fetch_export(&app, id, sink).unwrap_err().code(),
+            "export_taken"
+        );
+    }
+}

@@ -150,6 +150,10 @@ fn id_map_name(domain: DomainId) -> String {
 /// Keeps a domain's id map in the store.
 pub(crate) fn keep_id_map(app: &App, domain: DomainId) -> Result<(), Problem> {
     let map = id_map(app, domain)?;
+    let store = app.stores.store()?;
+    if map.iter().next().is_none() && store.meta(&id_map_name(domain))?.is_none() {
+        return Ok(());
+    }
     let pairs: Vec<Pair> = map
         .iter()
         .map(|(name, new)| Pair {
@@ -162,7 +166,7 @@ pub(crate) fn keep_id_map(app: &App, domain: DomainId) -> Result<(), Problem> {
         .map_err(|error| Problem::internal("The id map could not be written", &error))?;
     let name = id_map_name(domain);
     let sealed = app.seal(&name, &plain)?;
-    Ok(app.stores.store()?.put_meta(&name, sealed)?)
+    Ok(store.put_meta(&name, sealed)?)
 }
 
 fn take_up_id_map(app: &App, domain: DomainId) -> Result<(), Problem> {

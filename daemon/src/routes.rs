@@ -684,3 +684,125 @@ fn note(
         outcome: outcome.to_owned(),
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::app::tests::app;
+    use crate::state::audit::Peer;
+
+    fn least(method: Method, path: &str) -> Role {
+        let found = ROUTES
+            .iter()
+            .find(|route| route.method == method && route.path == path);
+        found.unwrap_or_else(|| panic!("{method:?} {path}")).role
+    }
+
+    #[test]
+    fn each_role_may_do_what_the_interface_says() {
+        let cloud_admin = [
+            (Method::Post, "/v1/domains"),
+            (Method::Delete, "/v1/domains/{d}"),
+            (Method::Post, "/v1/domains/{d}/reauthorize"),
+            (Method::Patch, "/v1/domains/{d}/settings"),
+            (Method::Put, "/v1/domains/{d}/key-management"),
+            (Method::Post, "/v1/domains/{d}/exports"),
+            (Method::Get, "/v1/exports/{j}"),
+            (Method::Post, "/v1/restore-plans/{p}/apply"),
+            (Method::Delete, "/v1/snapshots/{s}"),
+        ];
+        let product_admin = [
+            (Method::Post, "/v1/domains/{d}/backups"),
+            (Method::Get, "/v1/domains/{d}/settings"),
+            (Method::Get, "/v1/snapshots/{s}/objects/{type}/{*id}"),
+            (Method::Post, "/v1/domains/{d}/restore-plans"),
+            (Method::Get, "/v1/restore-plans/{p}"),
+            (Method::Get, "/v1/jobs/{j}/report"),
+            (Method::Post, "/v1/store/check"),
+        ];
+        let viewer = [
+            (Method::Get, "/v1/status"),
+            (Method::Get, "/v1/domains"),
+            (Method::Get, "/v1/jobs"),
+            (Method::Get, "/v1/domains/{d}/snapshots"),
+            (Method::Get, "/v1/snapshots/{s}/objects"),
+            (Method::Get, "/v1/diff"),
+            (Method::Get, "/v1/domains/{d}/objects/{type}/{id}/history"),
+        ];
+        for (method, path) in cloud_admin {
+            assert_eq!(least(method, path), CloudAdmin, "{path}");
+        }
+        for (method, path) in product_admin {
+            assert_eq!(least(method, path), ProductAdmin, "{path}");
+        }
+        for (method, path) in viewer {
+            assert_eq!(least(method, path), Viewer, "{path}");
+        }
+    }
+
+    #[test]
+    fn every_change_is_audited_and_every_route_stands_once() {
+        let mut seen = std::collections::BTreeSet::new();
+        for route in ROUTES {
+            assert!(seen.insert((route.method, route.path)), "{}", route.path);
+            assert!(
+                route.audited || route.method == Method::Get,
+                "{}",
+                route.path
+            );
+        }
+    }
+
+    fn ask(
+        app: &Arc<App>,
+        uid: u32,
+        method: Method,
+        path: &str,
+        call: &mut Call,
+    ) -> Result<Answer, Problem> {
+        let route = ROUTES
+            .iter()
+            .find(|route| route.method == method && route.path == path)
+            .unwrap();
+        let peer = PeerInfo::of(Peer {
+            uid,
+            gid: 65_000,
+            pid: None,
+        });
+        carry_out(app, route, &peer, call)
+    }
+
+    #[test]
+    fn refusals_are_audited_and_unknown_parameters_refused() {
+        let directory = tempfile::tempdir().unwrap();
+        let app = app(directory.path());
+        let mut call = Call::new(Viewer);
+        let stranger = ask(&app, 4243, Method::Get, "/v1/status", &mut call).unwrap_err();
+        assert_eq!(stranger.code(), "forbidden");
+        ask(&app, 4242, Method::Get, "/v1/status", &mut call).unwrap();
+        let viewer = ask(&app, 4242, Method::Post, "/v1/store/reindex", &mut call).unwrap_err();
+        assert_eq!(viewer.code(), "forbidden");
+        let rows = app.state().unwrap().audit_rows(0, 9).unwrap();
+        let noted: Vec<_> = rows
+            .iter()
+            .map(|row| (row.uid, row.action.as_str(), row.outcome.as_str()))
+            .collect();
+        let expected = [
+            (Some(4243), "status", "forbidden"),
+            (Some(4242), "store.reindex", "forbidden"),
+        ];
+        assert_eq!(noted, expected);
+        call.query = vec![("colour".to_owned(), "red".to_owned())];
+        let unknown = ask(&app, 0, Method::Get, "/v1/jobs", &mut call).unwrap_err();
+        assert_eq!(unknown.code(), "invalid_value");
+    }
+
+    #[test]
+    fn a_check_of_all_data_needs_more_than_a_check() {
+        let directory = tempfile::tempdir().unwrap();
+        let app = app(directory.path());
+        let mut call = Call::new(ProductAdmin);
+        call.body = Bytes::from_static(b"{\"read_data\":true}");
+        assert_eq!(store::check(&app, &call).unwrap_err().code(), "forbidden");
+    }
+}

@@ -188,7 +188,8 @@ fn handle(app: &Arc<App>, domain: &DomainRecord) -> Option<Timestamp> {
     };
     if let Err(problem) = outcome {
         tracing::warn!(domain = %domain.name, code = problem.code(), "A scheduled backup could not be started");
-        return Some(now);
+        // Tried again at the next round.
+        return None;
     }
     let handled = |record: &mut DomainRecord| record.schedule_from = record.schedule_from.max(due);
     let updated = app

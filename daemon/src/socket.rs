@@ -146,6 +146,12 @@ fn refuse_live(path: &Path) -> Result<(), SocketError> {
 pub(crate) struct PeerInfo(Peer);
 
 impl PeerInfo {
+    /// A peer as a test wants it.
+    #[cfg(test)]
+    pub(crate) fn of(peer: Peer) -> Self {
+        Self(peer)
+    }
+
     /// The peer.
     pub(crate) fn peer(&self) -> Peer {
         self.0

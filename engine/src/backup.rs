@@ -107,16 +107,37 @@ pub fn backup(
     clock: &dyn Clock,
     monitor: &dyn Monitor,
 ) -> Result<BackupReport, BackupError> {
-    let api = Counted { api, calls: AtomicU64::new(0) };
+    let api = Counted {
+        api,
+        calls: AtomicU64::new(0),
+    };
     let writer = store.begin(monitor, clock.now())?;
-    let before = store.newest()?.map(|newest| store.reader(newest)).transpose()?;
-    let mut sink = Confirming { api: &api, monitor, writer, before, seen: BTreeMap::new(), doubtful: BTreeSet::new() };
+    let before = store
+        .newest()?
+        .map(|newest| store.reader(newest))
+        .transpose()?;
+    let mut sink = Confirming {
+        api: &api,
+        monitor,
+        writer,
+        before,
+        seen: BTreeMap::new(),
+        doubtful: BTreeSet::new(),
+    };
     let collected = collect(&api, &options.collect, &mut sink, clock, monitor)?;
     if monitor.is_cancelled() {
         return Err(BackupError::Cancelled);
     }
-    monitor.report(Progress::Phase { name: "writing", total: None });
-    let losses: Vec<Loss> = sink.writer.losses().into_iter().filter(is_mass_loss).collect();
+    monitor.report(Progress::Phase {
+        name: "writing",
+        total: None,
+    });
+    let losses: Vec<Loss> = sink
+        .writer
+        .losses()
+        .into_iter()
+        .filter(is_mass_loss)
+        .collect();
     if let Some(before) = sink.before.as_ref().filter(|_| !losses.is_empty()) {
         // Before the new snapshot exists, so that a crash in between cannot leave it unprotected.
         store.set_pinned(before.info().id, true)?;
@@ -129,7 +150,11 @@ pub fn backup(
     let whole = snapshot.complete && losses.is_empty();
     Ok(BackupReport {
         snapshot,
-        outcome: if whole { Outcome::Succeeded } else { Outcome::CompletedWithErrors },
+        outcome: if whole {
+            Outcome::Succeeded
+        } else {
+            Outcome::CompletedWithErrors
+        },
         warnings,
         losses,
         requests: api.calls.load(Ordering::Relaxed),
@@ -138,15 +163,23 @@ pub fn backup(
 }
 
 fn is_mass_loss(loss: &Loss) -> bool {
-    loss.before >= GUARD_OBJECTS_MIN && loss.gone.saturating_mul(100) > loss.before.saturating_mul(GUARD_SHARE_PCT)
+    loss.before >= GUARD_OBJECTS_MIN
+        && loss.gone.saturating_mul(100) > loss.before.saturating_mul(GUARD_SHARE_PCT)
 }
 
 fn warnings(snapshot: &SnapshotInfo, losses: &[Loss]) -> Vec<String> {
-    let coverage = snapshot.coverage.iter().filter_map(|(object_type, coverage)| match coverage {
-        Coverage::Complete | Coverage::NotAvailable => None,
-        Coverage::MissingScope { scope } => Some(format!("{object_type} was not read: {scope} is not granted")),
-        Coverage::Incomplete { reason } => Some(format!("{object_type} was not read completely: {reason}")),
-    });
+    let coverage = snapshot
+        .coverage
+        .iter()
+        .filter_map(|(object_type, coverage)| match coverage {
+            Coverage::Complete | Coverage::NotAvailable => None,
+            Coverage::MissingScope { scope } => Some(format!(
+                "{object_type} was not read: {scope} is not granted"
+            )),
+            Coverage::Incomplete { reason } => {
+                Some(format!("{object_type} was not read completely: {reason}"))
+            }
+        });
     let losses = losses.iter().map(|loss| {
         format!(
             "{} of {} {} objects are gone since the previous snapshot, which is pinned now",
@@ -207,7 +240,10 @@ fn hash_of(id: &str) -> u64 {
 impl Confirming<'_> {
     fn note(&mut self, object_type: ObjectType, id: &str) {
         if self.before.is_some() && !object_type.has_parent() {
-            self.seen.entry(object_type).or_default().insert(hash_of(id));
+            self.seen
+                .entry(object_type)
+                .or_default()
+                .insert(hash_of(id));
         }
     }
 
@@ -228,14 +264,23 @@ impl Confirming<'_> {
     }
 
     /// Asks for missing objects by id; of very many, for some that are spread evenly.
-    fn confirm(&self, object_type: ObjectType, missing: &[String]) -> Result<Confirmation, OktaError> {
+    fn confirm(
+        &self,
+        object_type: ObjectType,
+        missing: &[String],
+    ) -> Result<Confirmation, OktaError> {
         let step = missing.len().div_ceil(CONFIRM_MAX).max(1);
-        let mut confirmation = Confirmation { found: Vec::new(), sampled: step > 1 };
+        let mut confirmation = Confirmation {
+            found: Vec::new(),
+            sampled: step > 1,
+        };
         for id in missing.iter().step_by(step) {
             if self.monitor.is_cancelled() {
                 return Err(OktaError::Cancelled);
             }
-            confirmation.found.extend(collect_one(self.api, object_type, id, None, None)?);
+            confirmation
+                .found
+                .extend(collect_one(self.api, object_type, id, None, None)?);
         }
         Ok(confirmation)
     }
@@ -246,7 +291,10 @@ impl Confirming<'_> {
         let confirmation = match self.confirm(object_type, &missing) {
             Ok(confirmation) => confirmation,
             Err(error) => {
-                let reason = format!("whether {} objects are gone could not be confirmed: {error}", missing.len());
+                let reason = format!(
+                    "whether {} objects are gone could not be confirmed: {error}",
+                    missing.len()
+                );
                 return Ok(Coverage::Incomplete { reason });
             }
         };
@@ -256,15 +304,23 @@ impl Confirming<'_> {
         // The children of what was left out have not been read.
         let mut under = vec![object_type];
         while let Some(parent) = under.pop() {
-            under.extend(parent.children().filter(|child| self.doubtful.insert(*child)));
+            under.extend(
+                parent
+                    .children()
+                    .filter(|child| self.doubtful.insert(*child)),
+            );
         }
         let found = confirmation.found.len();
-        self.monitor.report(Progress::Warning(format!("{found} {object_type} objects were left out by lists and read by id")));
+        self.monitor.report(Progress::Warning(format!(
+            "{found} {object_type} objects were left out by lists and read by id"
+        )));
         for object in confirmation.found {
             self.writer.object(object)?;
         }
         Ok(if confirmation.sampled {
-            Coverage::Incomplete { reason: "lists left out objects that exist".to_owned() }
+            Coverage::Incomplete {
+                reason: "lists left out objects that exist".to_owned(),
+            }
         } else {
             Coverage::Complete
         })
@@ -279,7 +335,12 @@ impl Sink for Confirming<'_> {
         self.writer.object(object)
     }
 
-    fn children(&mut self, object_type: ObjectType, parent: &str, children: Vec<Canonical>) -> Result<(), StoreError> {
+    fn children(
+        &mut self,
+        object_type: ObjectType,
+        parent: &str,
+        children: Vec<Canonical>,
+    ) -> Result<(), StoreError> {
         self.writer.children(object_type, parent, children)
     }
 
@@ -290,9 +351,9 @@ impl Sink for Confirming<'_> {
 
     fn end_type(&mut self, object_type: ObjectType, coverage: Coverage) -> Result<(), StoreError> {
         let coverage = match coverage {
-            Coverage::Complete if self.doubtful.contains(&object_type) => {
-                Coverage::Incomplete { reason: "a list left out objects under which these live".to_owned() }
-            }
+            Coverage::Complete if self.doubtful.contains(&object_type) => Coverage::Incomplete {
+                reason: "a list left out objects under which these live".to_owned(),
+            },
             Coverage::Complete if !object_type.has_parent() => self.confirmed(object_type)?,
             coverage => coverage,
         };

@@ -67,8 +67,12 @@ impl BlobError {
     #[must_use]
     pub fn hint(&self) -> Option<String> {
         match self {
-            Self::NoSpace { .. } => Some("Free some space on the disk that holds the store, then run it again.".to_owned()),
-            Self::Io { .. } => Some("Check the disk that holds the store and its permissions.".to_owned()),
+            Self::NoSpace { .. } => Some(
+                "Free some space on the disk that holds the store, then run it again.".to_owned(),
+            ),
+            Self::Io { .. } => {
+                Some("Check the disk that holds the store and its permissions.".to_owned())
+            }
             Self::NotFound { .. } | Self::TooShort { .. } => {
                 Some("Run `orgkeepctl store check` to see what is concerned.".to_owned())
             }
@@ -102,7 +106,11 @@ impl SealedBlob {
     ///
     /// [`BlobError::NotSealed`] when the bytes are anything else.
     pub fn from_sealed(bytes: Vec<u8>) -> Result<Self, BlobError> {
-        if looks_sealed(&bytes) { Ok(Self(bytes)) } else { Err(BlobError::NotSealed) }
+        if looks_sealed(&bytes) {
+            Ok(Self(bytes))
+        } else {
+            Err(BlobError::NotSealed)
+        }
     }
 
     /// The bytes.
@@ -176,10 +184,22 @@ pub trait BlobStore: Send + Sync + fmt::Debug {
 fn check_name(name: &str) -> Result<(), BlobError> {
     let good = |segment: &str| {
         let mut bytes = segment.bytes();
-        bytes.next().is_some_and(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit())
-            && bytes.all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || matches!(byte, b'.' | b'_' | b'-'))
+        bytes
+            .next()
+            .is_some_and(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit())
+            && bytes.all(|byte| {
+                byte.is_ascii_lowercase()
+                    || byte.is_ascii_digit()
+                    || matches!(byte, b'.' | b'_' | b'-')
+            })
     };
-    if name.split('/').all(good) { Ok(()) } else { Err(BlobError::BadName { name: name.to_owned() }) }
+    if name.split('/').all(good) {
+        Ok(())
+    } else {
+        Err(BlobError::BadName {
+            name: name.to_owned(),
+        })
+    }
 }
 
 /// Refuses a text that no listing can begin with.
@@ -187,12 +207,13 @@ fn check_prefix(prefix: &str) -> Result<(), BlobError> {
     match prefix.strip_suffix('/') {
         Some(dir) => check_name(dir),
         None if prefix.is_empty() => Ok(()),
-        None => Err(BlobError::BadName { name: prefix.to_owned() }),
+        None => Err(BlobError::BadName {
+            name: prefix.to_owned(),
+        }),
     }
 }
 
 #[cfg(test)]
-#[expect(clippy::unwrap_used, reason = "tests")]
 mod conformance {
     //! What every implementation of the seam must do.
 
@@ -203,7 +224,12 @@ mod conformance {
     }
 
     fn names(store: &dyn BlobStore, prefix: &str) -> Vec<String> {
-        store.list(prefix).unwrap().into_iter().map(|info| info.name).collect()
+        store
+            .list(prefix)
+            .unwrap()
+            .into_iter()
+            .map(|info| info.name)
+            .collect()
     }
 
     pub(super) fn conforms(store: &dyn BlobStore) {
@@ -213,31 +239,60 @@ mod conformance {
         store.put("a/b/1", &blob(b"one!")).unwrap();
         store.put("a/bc/1", &blob(b"")).unwrap();
         store.put("z-1._x", &blob(b"z")).unwrap();
-        assert!(matches!(store.put("a/b/2", &blob(b"other")), Err(BlobError::AlreadyExists { .. })));
+        assert!(matches!(
+            store.put("a/b/2", &blob(b"other")),
+            Err(BlobError::AlreadyExists { .. })
+        ));
         assert_eq!(store.get("a/b/2").unwrap(), b"two");
         assert_eq!(store.size("a/b/1").unwrap(), 4);
         assert_eq!(store.get_range("a/b/1", 1, 2).unwrap(), b"ne");
         assert_eq!(store.get_range("a/b/1", 4, 0).unwrap(), b"");
-        assert!(matches!(store.get_range("a/b/1", 3, 2), Err(BlobError::TooShort { .. })));
-        assert!(matches!(store.get_range("a/b/1", 9, 1), Err(BlobError::TooShort { .. })));
+        assert!(matches!(
+            store.get_range("a/b/1", 3, 2),
+            Err(BlobError::TooShort { .. })
+        ));
+        assert!(matches!(
+            store.get_range("a/b/1", 9, 1),
+            Err(BlobError::TooShort { .. })
+        ));
         assert_eq!(names(store, "a/b/"), ["a/b/1", "a/b/2"]);
         assert_eq!(names(store, "a/"), ["a/b/1", "a/b/2", "a/bc/1"]);
         assert_eq!(names(store, ""), ["a/b/1", "a/b/2", "a/bc/1", "z-1._x"]);
         assert_eq!(store.list("a/b/").unwrap()[0].bytes, 4);
         for missing in ["a/b/3", "none/at/all"] {
-            assert!(matches!(store.get(missing), Err(BlobError::NotFound { .. })));
-            assert!(matches!(store.get_range(missing, 0, 1), Err(BlobError::NotFound { .. })));
-            assert!(matches!(store.size(missing), Err(BlobError::NotFound { .. })));
+            assert!(matches!(
+                store.get(missing),
+                Err(BlobError::NotFound { .. })
+            ));
+            assert!(matches!(
+                store.get_range(missing, 0, 1),
+                Err(BlobError::NotFound { .. })
+            ));
+            assert!(matches!(
+                store.size(missing),
+                Err(BlobError::NotFound { .. })
+            ));
             store.delete(missing).unwrap();
         }
         store.delete("a/b/2").unwrap();
         assert!(store.get("a/b/2").is_err());
         store.put("a/b/2", &blob(b"again")).unwrap();
         assert_eq!(store.get("a/b/2").unwrap(), b"again");
-        for bad in ["", "/a", "a/", "../a", "a/../b", "a//b", ".tmp-1", "A", "a b", "a/.b"] {
-            assert!(matches!(store.put(bad, &blob(b"x")), Err(BlobError::BadName { .. })), "{bad}");
-            assert!(matches!(store.get(bad), Err(BlobError::BadName { .. })), "{bad}");
-            assert!(matches!(store.delete(bad), Err(BlobError::BadName { .. })), "{bad}");
+        for bad in [
+            "", "/a", "a/", "../a", "a/../b", "a//b", ".tmp-1", "A", "a b", "a/.b",
+        ] {
+            assert!(
+                matches!(store.put(bad, &blob(b"x")), Err(BlobError::BadName { .. })),
+                "{bad}"
+            );
+            assert!(
+                matches!(store.get(bad), Err(BlobError::BadName { .. })),
+                "{bad}"
+            );
+            assert!(
+                matches!(store.delete(bad), Err(BlobError::BadName { .. })),
+                "{bad}"
+            );
         }
         assert!(matches!(store.list("a/b"), Err(BlobError::BadName { .. })));
     }

@@ -63,9 +63,16 @@ pub fn check(
     monitor: &dyn Monitor,
 ) -> Result<CheckReport, StoreError> {
     let mut report = CheckReport::default();
-    monitor.report(Progress::Phase { name: "checking", total: None });
+    monitor.report(Progress::Phase {
+        name: "checking",
+        total: None,
+    });
     for problem in store.foreign_blobs(domains)? {
-        report.problems.push(Problem { blob: problem.blob, what: problem.what, objects: Vec::new() });
+        report.problems.push(Problem {
+            blob: problem.blob,
+            what: problem.what,
+            objects: Vec::new(),
+        });
     }
     for domain in domains {
         domain.check(read_data, monitor, &mut report)?;

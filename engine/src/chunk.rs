@@ -28,14 +28,20 @@
 
 use std::collections::HashMap;
 
-use crate::codec::{DecodeError, Decoder, put_deltas, put_i64, put_sized, put_u64, put_usize, read_deltas};
+use crate::codec::{
+    DecodeError, Decoder, put_deltas, put_i64, put_sized, put_u64, put_usize, read_deltas,
+};
 
 mod time;
 
 const VERSION: u8 = 1;
 const WHAT: &str = "a chunk";
 
-/// Bodies of this many bytes together end a chunk. Measured choices: see [`COMPRESSION_LEVEL`].
+/// Bodies of this many bytes together end a chunk.
+///
+/// Measured with 20,000 users, 116,000 app users and 154,000 memberships (63 MB of canonical JSON): packs and record take
+/// 3.60 MB at 128 KiB, 3.37 MB at 256 KiB, 3.06 MB at 1 MiB and 2.88 MB at 4 MiB, at the same CPU time. Reading one object
+/// decodes one chunk: about 3 ms at 1 MiB.
 pub(crate) const CHUNK_BYTES_TARGET: usize = 1024 * 1024;
 
 /// The most rows of a chunk, so that an ordinal fits 16 bits.
@@ -45,7 +51,11 @@ pub(crate) const CHUNK_ROWS_MAX: usize = 1 << 16;
 const CHUNK_BYTES_MAX: usize = 1 << 28;
 
 /// The level of zstd.
-pub(crate) const COMPRESSION_LEVEL: i32 = 3;
+///
+/// Measured as above at 1 MiB: 3.21 MB at level 1, 3.06 MB at 3, 2.98 MB at 6. The columns are so much smaller than the JSON that
+/// the level does not show in the CPU time (1.4 s for all, canonical form and index included). For the same reason no dictionary is
+/// trained: what it would hold, keys and nesting, is in the templates, which cost some hundred bytes a chunk.
+pub(crate) const COMPRESSION_LEVEL: i32 = 6;
 
 const STRING_END: u8 = 0x00;
 const OTHER_END: u8 = 0x01;
@@ -108,12 +118,21 @@ impl ChunkBuilder {
             None => {
                 let place = self.columns.len();
                 self.templates.insert(self.template.clone(), place);
-                self.columns.push(self.slots.iter().map(|_| Column::Times(Vec::new())).collect());
+                self.columns.push(
+                    self.slots
+                        .iter()
+                        .map(|_| Column::Times(Vec::new()))
+                        .collect(),
+                );
                 place
             }
         };
         self.template_of.push(place);
-        let columns = self.columns.get_mut(place).map(Vec::as_mut_slice).unwrap_or_default();
+        let columns = self
+            .columns
+            .get_mut(place)
+            .map(Vec::as_mut_slice)
+            .unwrap_or_default();
         for (column, &(start, end)) in columns.iter_mut().zip(&self.slots) {
             column.push(body.get(start..end).unwrap_or_default(), own_id, parent_id);
         }
@@ -180,7 +199,10 @@ impl Column {
             *self = Self::Text(text);
         }
         if let Self::Text(text) = self {
-            let Some(content) = raw.strip_prefix(b"\"").and_then(|raw| raw.strip_suffix(b"\"")) else {
+            let Some(content) = raw
+                .strip_prefix(b"\"")
+                .and_then(|raw| raw.strip_suffix(b"\""))
+            else {
                 text.extend_from_slice(raw);
                 return text.push(OTHER_END);
             };
@@ -224,7 +246,11 @@ fn divide(body: &[u8], template: &mut Vec<u8>, slots: &mut Vec<(usize, usize)>) 
             b'[' => at + array_length(body.get(at..).unwrap_or_default()),
             _ => {
                 let rest = body.get(at..).unwrap_or_default();
-                at + rest.iter().position(|byte| matches!(byte, b',' | b'}')).unwrap_or(rest.len()).max(1)
+                at + rest
+                    .iter()
+                    .position(|byte| matches!(byte, b',' | b'}'))
+                    .unwrap_or(rest.len())
+                    .max(1)
             }
         };
         if value_next {
@@ -274,12 +300,16 @@ const FLAG_DIFFERENCE: u8 = 1;
 const FLAG_SECONDS: u8 = 2;
 
 fn write_times(times: &[i64], before: Option<&Vec<i64>>) -> Vec<u8> {
-    let before = before.filter(|before| !before.contains(&NULL_TIME) && !times.contains(&NULL_TIME));
+    let before =
+        before.filter(|before| !before.contains(&NULL_TIME) && !times.contains(&NULL_TIME));
     let mut flags = 0;
     let mut values: Vec<i64> = times.to_vec();
     if let Some(before) = before {
         flags |= FLAG_DIFFERENCE;
-        values.iter_mut().zip(before).for_each(|(value, before)| *value -= before);
+        values
+            .iter_mut()
+            .zip(before)
+            .for_each(|(value, before)| *value -= before);
     }
     let known = || values.iter().filter(|value| **value != NULL_TIME);
     if known().all(|value| value % 1000 == 0) {
@@ -290,14 +320,24 @@ fn write_times(times: &[i64], before: Option<&Vec<i64>>) -> Vec<u8> {
     let most = known().max().copied().unwrap_or_default() / unit;
     let above: Vec<u64> = values
         .iter()
-        .map(|&value| if value == NULL_TIME { 0 } else { (value / unit).abs_diff(least) + 1 })
+        .map(|&value| {
+            if value == NULL_TIME {
+                0
+            } else {
+                (value / unit).abs_diff(least) + 1
+            }
+        })
         .collect();
     let width = (64 - (most.abs_diff(least) + 1).leading_zeros()).div_ceil(8);
     let mut out = vec![flags];
     put_i64(&mut out, least);
     put_u64(&mut out, u64::from(width));
     for plane in 0..width {
-        out.extend(above.iter().map(|value| (value >> (8 * plane)) as u8));
+        out.extend(
+            above
+                .iter()
+                .map(|value| (value >> (8 * plane)).to_le_bytes()[0]),
+        );
     }
     out
 }
@@ -307,7 +347,7 @@ fn read_times(bytes: &[u8], before: Option<&Vec<i64>>) -> Result<Vec<i64>, Decod
     let flags = from.u8()?;
     let least = from.i64()?;
     let width = from.usize()?;
-    if !(1..=8).contains(&width) || from.rest().len() % width != 0 {
+    if !(1..=8).contains(&width) || !from.rest().len().is_multiple_of(width) {
         return Err(from.broken());
     }
     let count = from.rest().len() / width;
@@ -324,9 +364,14 @@ fn read_times(bytes: &[u8], before: Option<&Vec<i64>>) -> Result<Vec<i64>, Decod
             values.push(NULL_TIME);
             continue;
         };
-        let mut value = least.checked_add_unsigned(above).and_then(|value| value.checked_mul(unit)).ok_or(from.broken())?;
+        let mut value = least
+            .checked_add_unsigned(above)
+            .and_then(|value| value.checked_mul(unit))
+            .ok_or(from.broken())?;
         if flags & FLAG_DIFFERENCE != 0 {
-            let base = before.and_then(|before| before.get(place)).ok_or(from.broken())?;
+            let base = before
+                .and_then(|before| before.get(place))
+                .ok_or(from.broken())?;
             value = value.checked_add(*base).ok_or(from.broken())?;
         }
         values.push(value);
@@ -355,15 +400,23 @@ impl Chunk {
         let mut from = Decoder::new(&plain, WHAT);
         let rows = read_rows(&mut from)?;
         let count = from.count()?;
-        let templates = (0..count).map(|_| from.sized()).collect::<Result<Vec<_>, _>>()?;
-        let template_of = (0..rows.len()).map(|_| from.usize()).collect::<Result<Vec<_>, _>>()?;
+        let templates = (0..count)
+            .map(|_| from.sized())
+            .collect::<Result<Vec<_>, _>>()?;
+        let template_of = (0..rows.len())
+            .map(|_| from.usize())
+            .collect::<Result<Vec<_>, _>>()?;
         let mut columns = Vec::with_capacity(templates.len());
         for template in &templates {
             columns.push(read_columns(&mut from, template)?);
         }
         from.end()?;
 
-        let mut chunk = Self { ends: Vec::with_capacity(rows.len()), rows, bodies: Vec::new() };
+        let mut chunk = Self {
+            ends: Vec::with_capacity(rows.len()),
+            rows,
+            bodies: Vec::new(),
+        };
         for (row, place) in chunk.rows.iter().zip(template_of) {
             let template = templates.get(place).ok_or(from.broken())?;
             let values = columns.get_mut(place).ok_or(from.broken())?;
@@ -374,12 +427,6 @@ impl Chunk {
             chunk.ends.push(chunk.bodies.len());
         }
         Ok(chunk)
-    }
-
-    /// Reads the rows alone, without putting the bodies together.
-    pub(crate) fn decode_rows(bytes: &[u8]) -> Result<Vec<Key>, DecodeError> {
-        let plain = decompress(bytes)?;
-        read_rows(&mut Decoder::new(&plain, WHAT))
     }
 
     pub(crate) fn rows(&self) -> &[Key] {
@@ -410,17 +457,28 @@ fn decompress(bytes: &[u8]) -> Result<Vec<u8>, DecodeError> {
         return Err(from.broken());
     }
     let plain = zstd::bulk::decompress(from.rest(), length).map_err(|_| from.broken())?;
-    if plain.len() == length { Ok(plain) } else { Err(from.broken()) }
+    if plain.len() == length {
+        Ok(plain)
+    } else {
+        Err(from.broken())
+    }
 }
 
 fn read_rows(from: &mut Decoder<'_>) -> Result<Vec<Key>, DecodeError> {
     let count = from.count()?;
     let parents = read_deltas(from, count)?;
     let keys = read_deltas(from, count)?;
-    Ok(parents.into_iter().zip(keys).map(|(parent, key)| Key { parent, key }).collect())
+    Ok(parents
+        .into_iter()
+        .zip(keys)
+        .map(|(parent, key)| Key { parent, key })
+        .collect())
 }
 
-fn read_columns<'a>(from: &mut Decoder<'a>, template: &[u8]) -> Result<Vec<Values<'a>>, DecodeError> {
+fn read_columns<'a>(
+    from: &mut Decoder<'a>,
+    template: &[u8],
+) -> Result<Vec<Values<'a>>, DecodeError> {
     let mut columns = Vec::new();
     let mut before: Option<Vec<i64>> = None;
     for _ in template.iter().filter(|byte| **byte == SLOT) {
@@ -474,8 +532,12 @@ fn put_together(
                 }
                 out.push(b'"');
                 match value {
-                    [OWN_ID] => out.extend_from_slice(names.name(row.key).ok_or(BROKEN)?.as_bytes()),
-                    [PARENT_ID] => out.extend_from_slice(names.name(row.parent).ok_or(BROKEN)?.as_bytes()),
+                    [OWN_ID] => {
+                        out.extend_from_slice(names.name(row.key).ok_or(BROKEN)?.as_bytes())
+                    }
+                    [PARENT_ID] => {
+                        out.extend_from_slice(names.name(row.parent).ok_or(BROKEN)?.as_bytes())
+                    }
                     value => out.extend_from_slice(value),
                 }
                 out.push(b'"');
@@ -485,7 +547,6 @@ fn put_together(
 }
 
 #[cfg(test)]
-#[expect(clippy::unwrap_used, reason = "tests")]
 mod tests {
     use proptest::prelude::*;
 
@@ -496,7 +557,9 @@ mod tests {
 
     impl Names for Numbered {
         fn name(&self, number: u32) -> Option<&str> {
-            ["", "00u1", "00g2", "0oa3"].get(usize::try_from(number).unwrap()).copied()
+            ["", "00u1", "00g2", "0oa3"]
+                .get(usize::try_from(number).unwrap())
+                .copied()
         }
     }
 
@@ -504,14 +567,21 @@ mod tests {
         let mut builder = ChunkBuilder::default();
         for (key, body) in rows {
             let own = Numbered.name(key.key).unwrap();
-            builder.push(*key, own, Numbered.name(key.parent).unwrap(), body.as_bytes());
+            builder.push(
+                *key,
+                own,
+                Numbered.name(key.parent).unwrap(),
+                body.as_bytes(),
+            );
         }
         let bytes = builder.finish().unwrap();
         let chunk = Chunk::decode(&bytes, &Numbered).unwrap();
-        assert_eq!(chunk.rows(), Chunk::decode_rows(&bytes).unwrap());
         for (ordinal, (key, body)) in rows.iter().enumerate() {
             let (found_key, found) = chunk.get(ordinal).unwrap();
-            assert_eq!((found_key, std::str::from_utf8(found).unwrap()), (*key, body.as_str()));
+            assert_eq!(
+                (found_key, std::str::from_utf8(found).unwrap()),
+                (*key, body.as_str())
+            );
         }
         assert_eq!(chunk.get(rows.len()), None);
     }

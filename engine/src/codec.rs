@@ -38,10 +38,6 @@ impl<'a> Decoder<'a> {
         DecodeError::Broken { what: self.what }
     }
 
-    pub(crate) fn is_empty(&self) -> bool {
-        self.rest.is_empty()
-    }
-
     /// What is left.
     pub(crate) fn rest(&self) -> &'a [u8] {
         self.rest
@@ -50,11 +46,22 @@ impl<'a> Decoder<'a> {
     /// Reads a version byte and refuses any but `known`.
     pub(crate) fn version(&mut self, known: u8) -> Result<(), DecodeError> {
         let version = self.u8()?;
-        if version == known { Ok(()) } else { Err(DecodeError::UnknownVersion { what: self.what, version }) }
+        if version == known {
+            Ok(())
+        } else {
+            Err(DecodeError::UnknownVersion {
+                what: self.what,
+                version,
+            })
+        }
     }
 
     pub(crate) fn end(&self) -> Result<(), DecodeError> {
-        if self.rest.is_empty() { Ok(()) } else { Err(self.broken()) }
+        if self.rest.is_empty() {
+            Ok(())
+        } else {
+            Err(self.broken())
+        }
     }
 
     pub(crate) fn array<const N: usize>(&mut self) -> Result<[u8; N], DecodeError> {
@@ -95,7 +102,11 @@ impl<'a> Decoder<'a> {
     /// A count of things that take at least one byte each, so that no more can be announced than are there.
     pub(crate) fn count(&mut self) -> Result<usize, DecodeError> {
         let count = self.usize()?;
-        if count <= self.rest.len() { Ok(count) } else { Err(self.broken()) }
+        if count <= self.rest.len() {
+            Ok(count)
+        } else {
+            Err(self.broken())
+        }
     }
 
     pub(crate) fn i64(&mut self) -> Result<i64, DecodeError> {
@@ -122,11 +133,14 @@ impl<'a> Decoder<'a> {
 }
 
 pub(crate) fn put_u64(out: &mut Vec<u8>, mut value: u64) {
-    while value >= 0x80 {
-        out.push((value & 0x7f) as u8 | 0x80);
+    loop {
+        let [low, ..] = value.to_le_bytes();
         value >>= 7;
+        if value == 0 {
+            return out.push(low);
+        }
+        out.push(low | 0x80);
     }
-    out.push(value as u8);
 }
 
 pub(crate) fn put_usize(out: &mut Vec<u8>, value: usize) {
@@ -167,7 +181,6 @@ pub(crate) fn read_deltas(from: &mut Decoder<'_>, count: usize) -> Result<Vec<u3
 }
 
 #[cfg(test)]
-#[expect(clippy::unwrap_used, reason = "tests")]
 mod tests {
     use proptest::prelude::*;
 
@@ -198,6 +211,13 @@ mod tests {
     #[test]
     fn a_varint_of_more_than_64_bits_is_refused() {
         assert!(Decoder::new(&[0xff; 11], "a test").u64().is_err());
-        assert!(Decoder::new(&[0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x02], "a test").u64().is_err());
+        assert!(
+            Decoder::new(
+                &[0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x02],
+                "a test"
+            )
+            .u64()
+            .is_err()
+        );
     }
 }

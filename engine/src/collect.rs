@@ -218,6 +218,3 @@ pub fn collect_one(
 ) -> Result<Option<Canonical>, OktaError> {
     read::one(api, object_type, id, parent, grandparent)
 }
-
-#[cfg(test)]
-mod tests;

@@ -60,7 +60,10 @@ impl<'a> LiveView<'a> {
     /// What the snapshot has and the org does not; empty for a type that was not read completely.
     #[must_use]
     pub fn removed(&self, object_type: ObjectType) -> &[String] {
-        self.removed.get(&object_type).map(Vec::as_slice).unwrap_or_default()
+        self.removed
+            .get(&object_type)
+            .map(Vec::as_slice)
+            .unwrap_or_default()
     }
 
     /// The object as the org has it. Right only for a type that was read completely.
@@ -73,7 +76,11 @@ impl<'a> LiveView<'a> {
         if let Some(held) = self.added.get(&name).or_else(|| self.changed.get(&name)) {
             return Ok(Some(held.clone()));
         }
-        if self.removed(object_type).binary_search_by(|gone| gone.as_str().cmp(id)).is_ok() {
+        if self
+            .removed(object_type)
+            .binary_search_by(|gone| gone.as_str().cmp(id))
+            .is_ok()
+        {
             return Ok(None);
         }
         Ok(self.reader.get(object_type, id)?.map(held))
@@ -88,7 +95,11 @@ impl<'a> LiveView<'a> {
         self.added.remove(&name);
         self.changed.remove(&name);
         let comparison = self.reader.compare(&object)?;
-        let now = Held { id: object.id, parent: object.parent, body: object.body };
+        let now = Held {
+            id: object.id,
+            parent: object.parent,
+            body: object.body,
+        };
         match comparison {
             Comparison::Same => {}
             Comparison::Differs => drop(self.changed.insert(name, now)),
@@ -117,13 +128,25 @@ impl Sink for LiveView<'_> {
 
     fn object(&mut self, object: Canonical) -> Result<(), StoreError> {
         let hash = self.hash(&object.id);
-        self.seen.entry(object.object_type).or_default().insert(hash);
+        self.seen
+            .entry(object.object_type)
+            .or_default()
+            .insert(hash);
         self.take(object)
     }
 
-    fn children(&mut self, object_type: ObjectType, parent: &str, children: Vec<Canonical>) -> Result<(), StoreError> {
+    fn children(
+        &mut self,
+        object_type: ObjectType,
+        parent: &str,
+        children: Vec<Canonical>,
+    ) -> Result<(), StoreError> {
         let parent_hash = self.hash(parent);
-        let again = !self.listed_parents.entry(object_type).or_default().insert(parent_hash);
+        let again = !self
+            .listed_parents
+            .entry(object_type)
+            .or_default()
+            .insert(parent_hash);
         if again {
             // The list was read once more: what only the earlier one had is gone.
             let of_parent = |name: &ObjectName, held: &Held| {
@@ -172,7 +195,10 @@ impl Sink for LiveView<'_> {
     }
 }
 
-fn of(objects: &BTreeMap<ObjectName, Held>, object_type: ObjectType) -> impl Iterator<Item = &Held> {
+fn of(
+    objects: &BTreeMap<ObjectName, Held>,
+    object_type: ObjectType,
+) -> impl Iterator<Item = &Held> {
     objects
         .range(ObjectName::new(object_type, "")..)
         .take_while(move |(name, _)| name.object_type == object_type)
@@ -181,7 +207,11 @@ fn of(objects: &BTreeMap<ObjectName, Held>, object_type: ObjectType) -> impl Ite
 
 /// A stored object as a plan sees it.
 pub(crate) fn held(stored: Stored) -> Held {
-    Held { id: stored.id, parent: stored.parent, body: stored.body }
+    Held {
+        id: stored.id,
+        parent: stored.parent,
+        body: stored.body,
+    }
 }
 
 /// A store's error as a state's.
@@ -195,7 +225,9 @@ impl State for SnapshotReader {
     }
 
     fn get(&self, object_type: ObjectType, id: &str) -> Result<Option<Held>, StateError> {
-        Ok(Self::get(self, object_type, id).map_err(state_error)?.map(held))
+        Ok(Self::get(self, object_type, id)
+            .map_err(state_error)?
+            .map(held))
     }
 
     fn for_each(
@@ -216,7 +248,11 @@ impl State for SnapshotReader {
         }
     }
 
-    fn ids(&self, object_type: ObjectType, take: &mut dyn FnMut(&str, Option<&str>)) -> Result<(), StateError> {
+    fn ids(
+        &self,
+        object_type: ObjectType,
+        take: &mut dyn FnMut(&str, Option<&str>),
+    ) -> Result<(), StateError> {
         Self::ids(self, object_type, &mut |id, parent| {
             take(id, parent);
             Ok(())

@@ -126,7 +126,9 @@ pub fn between(
             if !wanted || change.object_type.entry().bare_relation {
                 return Ok(None);
             }
-            let stored = reader.get(change.object_type, &change.id).map_err(DiffError::Store)?;
+            let stored = reader
+                .get(change.object_type, &change.id)
+                .map_err(DiffError::Store)?;
             Ok(stored.map(|stored| stored.body))
         };
         let before = body(&earlier, change.kind != ChangeKind::Added)?;
@@ -136,7 +138,14 @@ pub fn between(
             ChangeKind::Removed => DiffKind::Removed,
             ChangeKind::Changed => DiffKind::Changed,
         };
-        let line = line(kind, change.object_type, change.id, before.as_deref(), after.as_deref(), attributes);
+        let line = line(
+            kind,
+            change.object_type,
+            change.id,
+            before.as_deref(),
+            after.as_deref(),
+            attributes,
+        );
         take(line).map_err(|Stop| DiffError::Stopped)?;
     }
     Ok(())
@@ -165,7 +174,9 @@ pub fn with_live(
     };
     match collect(api, &options, &mut view, clock, monitor) {
         Ok(_) => {}
-        Err(CollectError::Cancelled | CollectError::Okta(OktaError::Cancelled)) => return Err(DiffError::Cancelled),
+        Err(CollectError::Cancelled | CollectError::Okta(OktaError::Cancelled)) => {
+            return Err(DiffError::Cancelled);
+        }
         Err(CollectError::Okta(error)) => return Err(DiffError::Okta(error)),
         Err(CollectError::Sink(error)) => return Err(DiffError::Store(error)),
     }
@@ -183,25 +194,53 @@ pub fn with_live(
         }
         for id in view.removed(object_type) {
             let before = stored_body(reader, object_type, id)?;
-            tell(line(DiffKind::Removed, object_type, id.clone(), before.as_deref(), None, attributes))?;
+            tell(line(
+                DiffKind::Removed,
+                object_type,
+                id.clone(),
+                before.as_deref(),
+                None,
+                attributes,
+            ))?;
         }
         for live in view.added(object_type) {
-            tell(line(DiffKind::Added, object_type, live.id.clone(), None, Some(&live.body), attributes))?;
+            tell(line(
+                DiffKind::Added,
+                object_type,
+                live.id.clone(),
+                None,
+                Some(&live.body),
+                attributes,
+            ))?;
         }
         for live in view.changed(object_type) {
             let before = stored_body(reader, object_type, &live.id)?;
             let after = Some(live.body.as_slice());
-            tell(line(DiffKind::Changed, object_type, live.id.clone(), before.as_deref(), after, attributes))?;
+            tell(line(
+                DiffKind::Changed,
+                object_type,
+                live.id.clone(),
+                before.as_deref(),
+                after,
+                attributes,
+            ))?;
         }
     }
     Ok(())
 }
 
-fn stored_body(reader: &SnapshotReader, object_type: ObjectType, id: &str) -> Result<Option<Vec<u8>>, DiffError> {
+fn stored_body(
+    reader: &SnapshotReader,
+    object_type: ObjectType,
+    id: &str,
+) -> Result<Option<Vec<u8>>, DiffError> {
     if object_type.entry().bare_relation {
         return Ok(None);
     }
-    Ok(reader.get(object_type, id).map_err(DiffError::Store)?.map(|stored| stored.body))
+    Ok(reader
+        .get(object_type, id)
+        .map_err(DiffError::Store)?
+        .map(|stored| stored.body))
 }
 
 fn line(
@@ -221,5 +260,13 @@ fn line(
         let found = values::differences(&side(before), &side(after));
         found.iter().map(values::Difference::change).collect()
     });
-    DiffLine { change, object_type, id, name, attributes, actor: None, at: None }
+    DiffLine {
+        change,
+        object_type,
+        id,
+        name,
+        attributes,
+        actor: None,
+        at: None,
+    }
 }

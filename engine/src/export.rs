@@ -46,7 +46,10 @@ pub fn export(
     monitor: &dyn Monitor,
     take: &mut dyn FnMut(ExportItem) -> Result<(), Stop>,
 ) -> Result<(), ExportError> {
-    monitor.report(Progress::Phase { name: "exporting", total: Some(types.iter().map(|t| reader.count(*t)).sum()) });
+    monitor.report(Progress::Phase {
+        name: "exporting",
+        total: Some(types.iter().map(|t| reader.count(*t)).sum()),
+    });
     for object_type in types {
         let mut ended = None;
         let read = reader.for_each(*object_type, &mut |stored| {
@@ -58,10 +61,19 @@ pub fn export(
                 return Ok(());
             }
             let line = line(*object_type, &stored.id, &stored.body);
-            if take(ExportItem { object_type: *object_type, id: stored.id, line }).is_err() {
+            if take(ExportItem {
+                object_type: *object_type,
+                id: stored.id,
+                line,
+            })
+            .is_err()
+            {
                 ended = Some(ExportError::Stopped);
             }
-            monitor.report(Progress::Done { object_type: Some(*object_type), count: 1 });
+            monitor.report(Progress::Done {
+                object_type: Some(*object_type),
+                count: 1,
+            });
             Ok(())
         });
         match ended {
@@ -86,7 +98,12 @@ pub fn shown(object_type: ObjectType, id: &str, body: &[u8]) -> Vec<u8> {
         _ => ("parentId", "id"),
     };
     let text = |text: &str| Json::String(text.to_owned());
-    Json::Object([(near.to_owned(), text(parent)), (far.to_owned(), text(key))].into_iter().collect()).to_bytes()
+    Json::Object(
+        [(near.to_owned(), text(parent)), (far.to_owned(), text(key))]
+            .into_iter()
+            .collect(),
+    )
+    .to_bytes()
 }
 
 fn line(object_type: ObjectType, id: &str, body: &[u8]) -> Vec<u8> {

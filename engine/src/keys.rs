@@ -77,7 +77,9 @@ pub enum KeyError {
         source: std::io::Error,
     },
     /// The bytes were not sealed with this key for this purpose, or were changed since.
-    #[error("the sealed bytes do not open with this key: they were changed, or sealed with another key or for another purpose")]
+    #[error(
+        "the sealed bytes do not open with this key: they were changed, or sealed with another key or for another purpose"
+    )]
     DoesNotOpen,
     /// The format is not known to this program.
     #[error("sealed bytes of unknown format {version}")]
@@ -98,12 +100,29 @@ impl KeyError {
     #[must_use]
     pub fn hint(&self) -> Option<String> {
         match self {
-            Self::Missing { path } => Some(format!("Put the key back at {} from your copy of it.", path.display())),
-            Self::Exposed { path, .. } => Some(format!("Run `chmod 600 {}`, and consider the key known to others.", path.display())),
-            Self::ForeignOwner { path, .. } => Some(format!("Make {} belong to the daemon's user or to root.", path.display())),
-            Self::NotAKey { path } => Some(format!("Write 32 random bytes, or their hex or base64 text, to {}.", path.display())),
-            Self::Unavailable { .. } => Some("Check the key provider, then run it again.".to_owned()),
-            Self::DoesNotOpen => Some("Check that the key provider holds the same key as when this was written.".to_owned()),
+            Self::Missing { path } => Some(format!(
+                "Put the key back at {} from your copy of it.",
+                path.display()
+            )),
+            Self::Exposed { path, .. } => Some(format!(
+                "Run `chmod 600 {}`, and consider the key known to others.",
+                path.display()
+            )),
+            Self::ForeignOwner { path, .. } => Some(format!(
+                "Make {} belong to the daemon's user or to root.",
+                path.display()
+            )),
+            Self::NotAKey { path } => Some(format!(
+                "Write 32 random bytes, or their hex or base64 text, to {}.",
+                path.display()
+            )),
+            Self::Unavailable { .. } => {
+                Some("Check the key provider, then run it again.".to_owned())
+            }
+            Self::DoesNotOpen => Some(
+                "Check that the key provider holds the same key as when this was written."
+                    .to_owned(),
+            ),
             Self::UnknownVersion { .. } => Some("Use the newer program that wrote it.".to_owned()),
             Self::NotSealed | Self::NoRandomness => None,
         }
@@ -170,7 +189,9 @@ pub(crate) fn seal(key: &Key, aad: &[u8], plain: &[u8]) -> Result<Vec<u8>, KeyEr
 
 /// Opens what [`seal`] gave.
 pub(crate) fn open(key: &Key, aad: &[u8], sealed: &[u8]) -> Result<Zeroizing<Vec<u8>>, KeyError> {
-    let (nonce, sealed) = sealed.split_first_chunk::<NONCE_BYTES>().ok_or(KeyError::NotSealed)?;
+    let (nonce, sealed) = sealed
+        .split_first_chunk::<NONCE_BYTES>()
+        .ok_or(KeyError::NotSealed)?;
     let cipher = XChaCha20Poly1305::new((&**key).into());
     cipher
         .decrypt(&XNonce::from(*nonce), Payload { msg: sealed, aad })
@@ -190,7 +211,9 @@ fn strip_magic<'a>(bytes: &'a [u8], magic: &[u8; 8]) -> Result<&'a [u8], KeyErro
         return Ok(rest);
     }
     match (found, magic) {
-        ([name @ .., version], [wanted @ .., _]) if name == wanted => Err(KeyError::UnknownVersion { version: *version }),
+        ([name @ .., version], [wanted @ .., _]) if name == wanted => {
+            Err(KeyError::UnknownVersion { version: *version })
+        }
         _ => Err(KeyError::NotSealed),
     }
 }
@@ -200,7 +223,11 @@ fn strip_magic<'a>(bytes: &'a [u8], magic: &[u8; 8]) -> Result<&'a [u8], KeyErro
 /// # Errors
 ///
 /// When the provider cannot be used.
-pub fn seal_envelope(provider: &dyn KeyProvider, aad: &[u8], plaintext: &[u8]) -> Result<Vec<u8>, KeyError> {
+pub fn seal_envelope(
+    provider: &dyn KeyProvider,
+    aad: &[u8],
+    plaintext: &[u8],
+) -> Result<Vec<u8>, KeyError> {
     let data_key = random_key()?;
     let wrapped = provider.wrap(aad, data_key.as_slice())?;
     let length = u16::try_from(wrapped.len()).map_err(|_| KeyError::NotSealed)?;
@@ -216,7 +243,11 @@ pub fn seal_envelope(provider: &dyn KeyProvider, aad: &[u8], plaintext: &[u8]) -
 /// # Errors
 ///
 /// When the provider cannot be used, or the bytes were changed or sealed for another purpose.
-pub fn open_envelope(provider: &dyn KeyProvider, aad: &[u8], sealed: &[u8]) -> Result<Zeroizing<Vec<u8>>, KeyError> {
+pub fn open_envelope(
+    provider: &dyn KeyProvider,
+    aad: &[u8],
+    sealed: &[u8],
+) -> Result<Zeroizing<Vec<u8>>, KeyError> {
     let rest = strip_magic(sealed, ENVELOPE_MAGIC)?;
     let (length, rest) = rest.split_first_chunk::<2>().ok_or(KeyError::NotSealed)?;
     let length = usize::from(u16::from_le_bytes(*length));
@@ -314,7 +345,10 @@ impl StateKey {
 
 fn keyed_hash<const N: usize>(key: &Key, bytes: &[u8]) -> [u8; N] {
     let mut out = [0; N];
-    blake3::Hasher::new_keyed(key).update(bytes).finalize_xof().fill(&mut out);
+    blake3::Hasher::new_keyed(key)
+        .update(bytes)
+        .finalize_xof()
+        .fill(&mut out);
     out
 }
 
@@ -383,7 +417,11 @@ impl DomainKeys {
         let mut plain = Zeroizing::new(Vec::with_capacity(40 + 36 * self.epochs.len()));
         plain.push(DOMAIN_KEYS_VERSION);
         plain.extend_from_slice(self.identity.as_slice());
-        plain.extend_from_slice(&u32::try_from(self.epochs.len()).unwrap_or(u32::MAX).to_le_bytes());
+        plain.extend_from_slice(
+            &u32::try_from(self.epochs.len())
+                .unwrap_or(u32::MAX)
+                .to_le_bytes(),
+        );
         for epoch in &self.epochs {
             plain.extend_from_slice(&epoch.number.to_le_bytes());
             plain.extend_from_slice(epoch.data.as_slice());
@@ -396,17 +434,25 @@ impl DomainKeys {
     /// # Errors
     ///
     /// When the provider cannot be used, or the envelope does not open.
-    pub fn unwrap(domain: DomainId, provider: &dyn KeyProvider, wrapped: &[u8]) -> Result<Self, KeyError> {
+    pub fn unwrap(
+        domain: DomainId,
+        provider: &dyn KeyProvider,
+        wrapped: &[u8],
+    ) -> Result<Self, KeyError> {
         let plain = open_envelope(provider, &Self::aad(domain), wrapped)?;
         let (&version, rest) = plain.split_first().ok_or(KeyError::NotSealed)?;
         if version != DOMAIN_KEYS_VERSION {
             return Err(KeyError::UnknownVersion { version });
         }
-        let (identity, rest) = rest.split_at_checked(KEY_BYTES).ok_or(KeyError::NotSealed)?;
+        let (identity, rest) = rest
+            .split_at_checked(KEY_BYTES)
+            .ok_or(KeyError::NotSealed)?;
         let (_, mut rest) = rest.split_first_chunk::<4>().ok_or(KeyError::NotSealed)?;
         let mut epochs = Vec::new();
         while let Some((number, after)) = rest.split_first_chunk::<4>() {
-            let (data, after) = after.split_at_checked(KEY_BYTES).ok_or(KeyError::NotSealed)?;
+            let (data, after) = after
+                .split_at_checked(KEY_BYTES)
+                .ok_or(KeyError::NotSealed)?;
             epochs.push((u32::from_le_bytes(*number), to_key(data)?));
             rest = after;
         }
@@ -418,7 +464,11 @@ impl DomainKeys {
 
     /// The same keys once more.
     pub(crate) fn copy(&self) -> Self {
-        let epochs = self.epochs.iter().map(|epoch| (epoch.number, epoch.data.clone())).collect();
+        let epochs = self
+            .epochs
+            .iter()
+            .map(|epoch| (epoch.number, epoch.data.clone()))
+            .collect();
         Self::from_parts(self.identity.clone(), epochs)
     }
 
@@ -444,7 +494,11 @@ impl DomainKeys {
     }
 
     /// Opens what [`seal_for_index`](Self::seal_for_index) gave.
-    pub(crate) fn open_for_index(&self, what: &str, sealed: &[u8]) -> Result<Zeroizing<Vec<u8>>, KeyError> {
+    pub(crate) fn open_for_index(
+        &self,
+        what: &str,
+        sealed: &[u8],
+    ) -> Result<Zeroizing<Vec<u8>>, KeyError> {
         open(&self.name, what.as_bytes(), sealed)
     }
 

@@ -20,13 +20,20 @@
 //! | [`collect`] | Reads an org as of one moment |
 //! | [`authorize`] | Finds out what credentials may read and write |
 //! | [`backup`] | One backup of one domain |
-#[cfg(test)]
-mod testing;
+//! | [`durable`], [`codec`] | Files that survive a crash; the small parts of stored formats |
+//! | [`keys`] | Wraps and unwraps keys, and derives one per purpose |
+//! | [`blobs`] | The seam to storage: put if absent, get, list, delete |
+//! | [`chunk`] | Compresses objects of one type together |
+//! | [`pack`] | Lays sealed chunks out in one blob, and finds them again |
+//! | [`record`] | What changed with a snapshot |
+//! | [`index`] | Every SQL statement over the store |
+//! | [`check`], [`retention`] | What is damaged; what may be removed |
 pub mod authorize;
 pub mod backup;
 pub mod blobs;
 pub mod canonical;
 pub mod catalogue;
+pub mod check;
 pub mod chunk;
 pub mod clock;
 pub mod codec;
@@ -45,7 +52,9 @@ pub mod pack;
 pub mod plan;
 pub mod record;
 pub mod restore;
+pub mod retention;
 pub mod schedule;
 pub mod store;
-pub mod check;
-pub mod retention;
+
+#[cfg(test)]
+mod testing;

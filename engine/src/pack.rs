@@ -98,7 +98,12 @@ impl PackWriter {
     pub(crate) fn new(domain: DomainId, epoch: u32) -> Result<Self, KeyError> {
         let mut bytes = HEAD.to_vec();
         bytes.extend_from_slice(&epoch.to_le_bytes());
-        Ok(Self { domain, id: PackId::random()?, bytes, entries: Vec::new() })
+        Ok(Self {
+            domain,
+            id: PackId::random()?,
+            bytes,
+            entries: Vec::new(),
+        })
     }
 
     pub(crate) fn id(&self) -> PackId {
@@ -121,13 +126,22 @@ impl PackWriter {
         let place = self.entries.len();
         let aad = chunk_aad(self.domain, self.id, place, kind, type_code);
         let sealed = seal(&keys.chunk, &aad, chunk)?;
-        self.entries.push(ChunkEntry { kind, type_code, offset: self.bytes.len() as u64, bytes: sealed.len(), rows });
+        self.entries.push(ChunkEntry {
+            kind,
+            type_code,
+            offset: self.bytes.len() as u64,
+            bytes: sealed.len(),
+            rows,
+        });
         self.bytes.extend_from_slice(&sealed);
         Ok(place)
     }
 
     /// The pack's bytes, and what lies where.
-    pub(crate) fn finish(mut self, keys: &EpochKeys) -> Result<(SealedBlob, Vec<ChunkEntry>), KeyError> {
+    pub(crate) fn finish(
+        mut self,
+        keys: &EpochKeys,
+    ) -> Result<(SealedBlob, Vec<ChunkEntry>), KeyError> {
         let mut directory = vec![VERSION];
         put_usize(&mut directory, self.entries.len());
         for entry in &self.entries {
@@ -136,7 +150,11 @@ impl PackWriter {
             put_usize(&mut directory, entry.bytes);
             put_usize(&mut directory, entry.rows);
         }
-        let sealed = seal(&keys.chunk, &directory_aad(self.domain, self.id), &directory)?;
+        let sealed = seal(
+            &keys.chunk,
+            &directory_aad(self.domain, self.id),
+            &directory,
+        )?;
         let length = u32::try_from(sealed.len()).map_err(|_| KeyError::NotSealed)?;
         self.bytes.extend_from_slice(&sealed);
         self.bytes.extend_from_slice(&length.to_le_bytes());
@@ -197,10 +215,15 @@ pub(crate) fn read_directory(
     let chunks_bytes = rest.len().checked_sub(length).ok_or(BROKEN)?;
     let (_, sealed) = rest.split_at_checked(chunks_bytes).ok_or(BROKEN)?;
     let epoch_keys = keys.epoch(epoch).ok_or(PackError::NoEpoch { epoch })?;
-    let plain = open(&epoch_keys.chunk, &directory_aad(domain, pack), sealed).map_err(PackError::Key)?;
+    let plain =
+        open(&epoch_keys.chunk, &directory_aad(domain, pack), sealed).map_err(PackError::Key)?;
     let entries = read_entries(&plain).map_err(PackError::Decode)?;
-    let end = entries.last().map_or(HEAD_BYTES as u64, |last| last.offset + last.bytes as u64);
-    if end == (HEAD_BYTES + chunks_bytes) as u64 && bytes.len() == HEAD_BYTES + chunks_bytes + length + TAIL_BYTES {
+    let end = entries
+        .last()
+        .map_or(HEAD_BYTES as u64, |last| last.offset + last.bytes as u64);
+    if end == (HEAD_BYTES + chunks_bytes) as u64
+        && bytes.len() == HEAD_BYTES + chunks_bytes + length + TAIL_BYTES
+    {
         Ok((epoch, entries))
     } else {
         Err(BROKEN)
@@ -213,7 +236,10 @@ fn check_magic(found: &[u8; 8], wanted: &[u8; 8]) -> Result<(), PackError> {
     }
     let ([name @ .., version], [wanted_name @ .., _]) = (found, wanted);
     Err(PackError::Decode(if name == wanted_name {
-        DecodeError::UnknownVersion { what: WHAT, version: *version }
+        DecodeError::UnknownVersion {
+            what: WHAT,
+            version: *version,
+        }
     } else {
         DecodeError::Broken { what: WHAT }
     }))
@@ -230,7 +256,13 @@ fn read_entries(plain: &[u8]) -> Result<Vec<ChunkEntry>, DecodeError> {
         let type_code = u16::try_from(from.u64()?).map_err(|_| from.broken())?;
         let bytes = from.usize()?;
         let rows = from.usize()?;
-        entries.push(ChunkEntry { kind, type_code, offset, bytes, rows });
+        entries.push(ChunkEntry {
+            kind,
+            type_code,
+            offset,
+            bytes,
+            rows,
+        });
         offset = offset.checked_add(bytes as u64).ok_or(from.broken())?;
     }
     from.end()?;
@@ -238,7 +270,6 @@ fn read_entries(plain: &[u8]) -> Result<Vec<ChunkEntry>, DecodeError> {
 }
 
 #[cfg(test)]
-#[expect(clippy::unwrap_used, reason = "tests")]
 mod tests {
     use proptest::prelude::*;
 
@@ -250,16 +281,39 @@ mod tests {
         let mut writer = PackWriter::new(DOMAIN, 1).unwrap();
         let id = writer.id();
         for (place, chunk) in chunks.iter().enumerate() {
-            let kind = if place % 2 == 0 { Kind::Objects } else { Kind::Observations };
-            assert_eq!(writer.add(keys.newest().unwrap(), kind, 7, place, chunk).unwrap(), place);
+            let kind = if place % 2 == 0 {
+                Kind::Objects
+            } else {
+                Kind::Observations
+            };
+            assert_eq!(
+                writer
+                    .add(keys.newest().unwrap(), kind, 7, place, chunk)
+                    .unwrap(),
+                place
+            );
         }
         let (blob, entries) = writer.finish(keys.newest().unwrap()).unwrap();
         (id, blob.as_bytes().to_vec(), entries)
     }
 
-    fn read(keys: &DomainKeys, id: PackId, bytes: &[u8], place: usize, entry: &ChunkEntry) -> Result<Vec<u8>, PackError> {
+    fn read(
+        keys: &DomainKeys,
+        id: PackId,
+        bytes: &[u8],
+        place: usize,
+        entry: &ChunkEntry,
+    ) -> Result<Vec<u8>, PackError> {
         let start = usize::try_from(entry.offset).unwrap();
-        open_chunk(keys, 1, DOMAIN, id, place, entry, &bytes[start..start + entry.bytes])
+        open_chunk(
+            keys,
+            1,
+            DOMAIN,
+            id,
+            place,
+            entry,
+            &bytes[start..start + entry.bytes],
+        )
     }
 
     proptest! {
@@ -284,7 +338,8 @@ mod tests {
     #[test]
     fn a_chunk_opens_only_in_its_own_place() {
         let keys = DomainKeys::generate().unwrap();
-        let (id, bytes, entries) = pack(&keys, &[b"one".to_vec(), b"two".to_vec(), b"six".to_vec()]);
+        let (id, bytes, entries) =
+            pack(&keys, &[b"one".to_vec(), b"two".to_vec(), b"six".to_vec()]);
         assert!(read(&keys, id, &bytes, 2, &entries[0]).is_err());
         assert!(read(&keys, PackId::from_bytes([0; 8]), &bytes, 0, &entries[0]).is_err());
         let mut other_type = entries[0];
@@ -301,15 +356,24 @@ mod tests {
             let mut changed = bytes.clone();
             changed[at] ^= 0x10;
             let whole = read_directory(&keys, DOMAIN, id, &changed).is_ok()
-                && entries.iter().enumerate().all(|(place, entry)| read(&keys, id, &changed, place, entry).is_ok());
+                && entries
+                    .iter()
+                    .enumerate()
+                    .all(|(place, entry)| read(&keys, id, &changed, place, entry).is_ok());
             assert!(!whole, "{at}");
-            assert!(read_directory(&keys, DOMAIN, id, &bytes[..at]).is_err(), "{at}");
+            assert!(
+                read_directory(&keys, DOMAIN, id, &bytes[..at]).is_err(),
+                "{at}"
+            );
         }
         let mut newer = bytes;
         newer[7] = 2;
         assert!(matches!(
             read_directory(&keys, DOMAIN, id, &newer),
-            Err(PackError::Decode(DecodeError::UnknownVersion { version: 2, .. }))
+            Err(PackError::Decode(DecodeError::UnknownVersion {
+                version: 2,
+                ..
+            }))
         ));
     }
 }

@@ -121,7 +121,10 @@ impl ObjectName {
     /// The name of this object.
     #[must_use]
     pub fn new(object_type: ObjectType, id: &str) -> Self {
-        Self { object_type, id: id.to_owned() }
+        Self {
+            object_type,
+            id: id.to_owned(),
+        }
     }
 }
 
@@ -142,7 +145,8 @@ pub struct IdMap {
 impl IdMap {
     /// Notes that `old` was made again as `new`.
     pub fn insert(&mut self, object_type: ObjectType, old: &str, new: &str) {
-        self.entries.insert(ObjectName::new(object_type, old), new.to_owned());
+        self.entries
+            .insert(ObjectName::new(object_type, old), new.to_owned());
     }
 
     /// Every id that `old` became, oldest first; ends where a circle would begin.
@@ -545,12 +549,19 @@ pub(crate) mod type_name {
 
     use crate::catalogue::ObjectType;
 
-    pub(crate) fn serialize<S: Serializer>(object_type: &ObjectType, serializer: S) -> Result<S::Ok, S::Error> {
+    pub(crate) fn serialize<S: Serializer>(
+        object_type: &ObjectType,
+        serializer: S,
+    ) -> Result<S::Ok, S::Error> {
         serializer.serialize_str(object_type.name())
     }
 
-    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<ObjectType, D::Error> {
-        String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
+    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<ObjectType, D::Error> {
+        String::deserialize(deserializer)?
+            .parse()
+            .map_err(serde::de::Error::custom)
     }
 }
 
@@ -560,11 +571,16 @@ pub(crate) mod type_names {
 
     use crate::catalogue::ObjectType;
 
-    pub(crate) fn serialize<S: Serializer>(types: &[ObjectType], serializer: S) -> Result<S::Ok, S::Error> {
+    pub(crate) fn serialize<S: Serializer>(
+        types: &[ObjectType],
+        serializer: S,
+    ) -> Result<S::Ok, S::Error> {
         serializer.collect_seq(types.iter().map(|object_type| object_type.name()))
     }
 
-    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<ObjectType>, D::Error> {
+    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<Vec<ObjectType>, D::Error> {
         Vec::<String>::deserialize(deserializer)?
             .iter()
             .map(|name| name.parse().map_err(serde::de::Error::custom))
@@ -579,7 +595,10 @@ pub(crate) mod text_form {
 
     use serde::{Deserialize, Deserializer, Serializer};
 
-    pub(crate) fn serialize<T: Display, S: Serializer>(value: &T, serializer: S) -> Result<S::Ok, S::Error> {
+    pub(crate) fn serialize<T: Display, S: Serializer>(
+        value: &T,
+        serializer: S,
+    ) -> Result<S::Ok, S::Error> {
         serializer.collect_str(value)
     }
 
@@ -589,6 +608,8 @@ pub(crate) mod text_form {
         T::Err: Display,
         D: Deserializer<'de>,
     {
-        String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
+        String::deserialize(deserializer)?
+            .parse()
+            .map_err(serde::de::Error::custom)
     }
 }

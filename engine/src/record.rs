@@ -4,9 +4,9 @@
 //! names the new ids and their numbers, where the new versions lie, what was removed, and the relations that came and
 //! went, so that the index can be rebuilt from records and packs alone. Ids are numbered per domain, from 1, in the order in which
 //! records name them; a number is never used twice. Relations without a body (`group_member`) stand in the record itself,
-//! by column: measured at 800,000 memberships, 1.6 bytes each.
+//! by column, which costs one to two bytes each.
 //!
-//! The first record of a domain has no parent and is a checkpoint.
+//! The first record of a domain has no parent. A later one can be read into an index only after those before it.
 //!
 //! # Format, version 1
 //!
@@ -36,7 +36,9 @@ use std::collections::BTreeMap;
 
 use crate::blobs::SealedBlob;
 use crate::chunk::Key;
-use crate::codec::{DecodeError, Decoder, put_deltas, put_i64, put_sized, put_u64, put_usize, read_deltas};
+use crate::codec::{
+    DecodeError, Decoder, put_deltas, put_i64, put_sized, put_u64, put_usize, read_deltas,
+};
 use crate::id::{DomainId, PackId, SnapshotId};
 use crate::keys::{DomainKeys, KeyError, open, seal};
 use crate::object::Coverage;
@@ -142,9 +144,12 @@ impl Record {
         let plain = self.encode();
         let mut packed = Vec::new();
         put_usize(&mut packed, plain.len());
-        packed.extend_from_slice(&zstd::bulk::compress(&plain, COMPRESSION_LEVEL).map_err(|source| {
-            KeyError::Unavailable { what: "compressing the record".to_owned(), source }
-        })?);
+        packed.extend_from_slice(&zstd::bulk::compress(&plain, COMPRESSION_LEVEL).map_err(
+            |source| KeyError::Unavailable {
+                what: "compressing the record".to_owned(),
+                source,
+            },
+        )?);
         let epoch = keys.newest().ok_or(KeyError::NotSealed)?;
         let mut blob = MAGIC.to_vec();
         blob.extend_from_slice(&epoch.number.to_le_bytes());
@@ -164,7 +169,10 @@ impl Record {
         if magic != MAGIC {
             let ([name @ .., version], [wanted @ .., _]) = (magic, MAGIC);
             return Err(if name == wanted {
-                RecordError::Decode(DecodeError::UnknownVersion { what: WHAT, version: *version })
+                RecordError::Decode(DecodeError::UnknownVersion {
+                    what: WHAT,
+                    version: *version,
+                })
             } else {
                 BROKEN
             });
@@ -172,7 +180,8 @@ impl Record {
         let (epoch, sealed) = rest.split_first_chunk::<4>().ok_or(BROKEN)?;
         let epoch = u32::from_le_bytes(*epoch);
         let epoch_keys = keys.epoch(epoch).ok_or(RecordError::NoEpoch { epoch })?;
-        let packed = open(&epoch_keys.record, &aad(domain, snapshot), sealed).map_err(RecordError::Key)?;
+        let packed =
+            open(&epoch_keys.record, &aad(domain, snapshot), sealed).map_err(RecordError::Key)?;
         let mut from = Decoder::new(&packed, WHAT);
         let length = from.usize().map_err(RecordError::Decode)?;
         if length > RECORD_BYTES_MAX {
@@ -247,7 +256,9 @@ impl Record {
             ids_first: from.u32()?,
             ids: {
                 let count = from.count()?;
-                (0..count).map(|_| read_id(&mut from)).collect::<Result<_, _>>()?
+                (0..count)
+                    .map(|_| read_id(&mut from))
+                    .collect::<Result<_, _>>()?
             },
             packs: {
                 let count = from.count()?;
@@ -258,15 +269,21 @@ impl Record {
             bytes_new: from.u64()?,
             coverage: {
                 let count = from.count()?;
-                (0..count).map(|_| read_coverage(&mut from)).collect::<Result<_, _>>()?
+                (0..count)
+                    .map(|_| read_coverage(&mut from))
+                    .collect::<Result<_, _>>()?
             },
             counts: {
                 let count = from.count()?;
-                (0..count).map(|_| Ok((read_code(&mut from)?, from.u64()?))).collect::<Result<_, DecodeError>>()?
+                (0..count)
+                    .map(|_| Ok((read_code(&mut from)?, from.u64()?)))
+                    .collect::<Result<_, DecodeError>>()?
             },
             types: {
                 let count = from.count()?;
-                (0..count).map(|_| TypeDelta::decode(&mut from)).collect::<Result<_, _>>()?
+                (0..count)
+                    .map(|_| TypeDelta::decode(&mut from))
+                    .collect::<Result<_, _>>()?
             },
         };
         from.end()?;
@@ -274,7 +291,10 @@ impl Record {
             let runs = delta.runs.iter().map(|run| run.pack);
             runs.chain(delta.observations.iter().map(|found| found.pack))
         });
-        if packs_named.max().is_some_and(|most| most >= record.packs.len()) {
+        if packs_named
+            .max()
+            .is_some_and(|most| most >= record.packs.len())
+        {
             return Err(from.broken());
         }
         Ok(record)
@@ -284,7 +304,10 @@ impl Record {
 fn read_id(from: &mut Decoder<'_>) -> Result<NewId, DecodeError> {
     let coded = from.usize()?;
     let text = std::str::from_utf8(from.bytes(coded >> 1)?).map_err(|_| from.broken())?;
-    Ok(NewId { text: text.to_owned(), is_name: coded & 1 == 1 })
+    Ok(NewId {
+        text: text.to_owned(),
+        is_name: coded & 1 == 1,
+    })
 }
 
 fn read_code(from: &mut Decoder<'_>) -> Result<u16, DecodeError> {
@@ -307,7 +330,10 @@ fn read_coverage(from: &mut Decoder<'_>) -> Result<(u16, Coverage), DecodeError>
 
 impl TypeDelta {
     pub(crate) fn is_empty(&self) -> bool {
-        self.runs.is_empty() && self.removed.is_empty() && self.related.is_empty() && self.observations.is_empty()
+        self.runs.is_empty()
+            && self.removed.is_empty()
+            && self.related.is_empty()
+            && self.observations.is_empty()
     }
 
     fn encode(&self, out: &mut Vec<u8>) {
@@ -335,7 +361,12 @@ impl TypeDelta {
         let count = from.count()?;
         let mut runs = Vec::with_capacity(count);
         for _ in 0..count {
-            runs.push(Run { pack: from.usize()?, chunk: from.usize()?, first: from.usize()?, rows: from.usize()? });
+            runs.push(Run {
+                pack: from.usize()?,
+                chunk: from.usize()?,
+                first: from.usize()?,
+                rows: from.usize()?,
+            });
         }
         let removed = read_keys(from)?;
         let related = read_keys(from)?;
@@ -349,7 +380,13 @@ impl TypeDelta {
                 digest: from.array()?,
             });
         }
-        Ok(Self { type_code, runs, removed, related, observations })
+        Ok(Self {
+            type_code,
+            runs,
+            removed,
+            related,
+            observations,
+        })
     }
 }
 
@@ -374,32 +411,45 @@ fn read_keys(from: &mut Decoder<'_>) -> Result<Vec<Key>, DecodeError> {
     for _ in 0..groups {
         parent = parent.wrapping_add(from.u32()?);
         let count = from.count()?;
-        keys.extend(read_deltas(from, count)?.into_iter().map(|key| Key { parent, key }));
+        keys.extend(
+            read_deltas(from, count)?
+                .into_iter()
+                .map(|key| Key { parent, key }),
+        );
     }
     Ok(keys)
 }
 
 #[cfg(test)]
-#[expect(clippy::unwrap_used, reason = "tests")]
 mod tests {
     use proptest::prelude::*;
 
     use super::*;
 
     fn keys_in_order() -> impl Strategy<Value = Vec<Key>> {
-        proptest::collection::btree_set((any::<u32>(), any::<u32>()), 0..20)
-            .prop_map(|keys| keys.into_iter().map(|(parent, key)| Key { parent, key }).collect())
+        proptest::collection::btree_set((any::<u32>(), any::<u32>()), 0..20).prop_map(|keys| {
+            keys.into_iter()
+                .map(|(parent, key)| Key { parent, key })
+                .collect()
+        })
     }
 
     fn type_delta() -> impl Strategy<Value = TypeDelta> {
-        let run = (0usize..2, any::<u16>(), any::<u16>(), any::<u16>()).prop_map(|(pack, chunk, first, rows)| Run {
-            pack,
-            chunk: chunk.into(),
-            first: first.into(),
-            rows: rows.into(),
-        });
+        let run = (0usize..2, any::<u16>(), any::<u16>(), any::<u16>()).prop_map(
+            |(pack, chunk, first, rows)| Run {
+                pack,
+                chunk: chunk.into(),
+                first: first.into(),
+                rows: rows.into(),
+            },
+        );
         let observations = (any::<u32>(), 0usize..2, any::<u16>(), any::<[u8; 16]>()).prop_map(
-            |(bucket, pack, chunk, digest)| Observations { bucket, pack, chunk: chunk.into(), digest },
+            |(bucket, pack, chunk, digest)| Observations {
+                bucket,
+                pack,
+                chunk: chunk.into(),
+                digest,
+            },
         );
         (
             any::<u16>(),
@@ -408,13 +458,15 @@ mod tests {
             keys_in_order(),
             proptest::collection::vec(observations, 0..3),
         )
-            .prop_map(|(type_code, runs, removed, related, observations)| TypeDelta {
-                type_code,
-                runs,
-                removed,
-                related,
-                observations,
-            })
+            .prop_map(
+                |(type_code, runs, removed, related, observations)| TypeDelta {
+                    type_code,
+                    runs,
+                    removed,
+                    related,
+                    observations,
+                },
+            )
     }
 
     fn record() -> impl Strategy<Value = Record> {
@@ -425,29 +477,48 @@ mod tests {
             ".{0,9}".prop_map(|reason| Coverage::Incomplete { reason }),
         ];
         (
-            (any::<u32>(), any::<Option<[u8; 8]>>(), any::<i64>(), any::<i64>(), any::<Vec<u8>>(), any::<u32>()),
-            proptest::collection::vec((".{0,20}", any::<bool>()).prop_map(|(text, is_name)| NewId { text, is_name }), 0..9),
+            (
+                any::<u32>(),
+                any::<Option<[u8; 8]>>(),
+                any::<i64>(),
+                any::<i64>(),
+                any::<Vec<u8>>(),
+                any::<u32>(),
+            ),
+            proptest::collection::vec(
+                (".{0,20}", any::<bool>()).prop_map(|(text, is_name)| NewId { text, is_name }),
+                0..9,
+            ),
             any::<[[u8; 8]; 2]>(),
             proptest::collection::btree_map(any::<u16>(), coverage, 0..4),
             proptest::collection::btree_map(any::<u16>(), any::<u64>(), 0..4),
             proptest::collection::vec(type_delta(), 0..4),
         )
-            .prop_map(|((sequence, parent, created_at, as_of, watermark, ids_first), ids, packs, coverage, counts, types)| {
-                Record {
-                    sequence,
-                    parent: parent.map(SnapshotId::from_bytes),
-                    created_at,
-                    as_of,
-                    watermark,
-                    ids_first,
+            .prop_map(
+                |(
+                    (sequence, parent, created_at, as_of, watermark, ids_first),
                     ids,
-                    packs: packs.map(|pack| (PackId::from_bytes(pack), 7)).to_vec(),
-                    bytes_new: 5,
+                    packs,
                     coverage,
                     counts,
                     types,
-                }
-            })
+                )| {
+                    Record {
+                        sequence,
+                        parent: parent.map(SnapshotId::from_bytes),
+                        created_at,
+                        as_of,
+                        watermark,
+                        ids_first,
+                        ids,
+                        packs: packs.map(|pack| (PackId::from_bytes(pack), 7)).to_vec(),
+                        bytes_new: 5,
+                        coverage,
+                        counts,
+                        types,
+                    }
+                },
+            )
     }
 
     proptest! {
@@ -484,6 +555,12 @@ mod tests {
         let keys = DomainKeys::generate().unwrap();
         let (domain, snapshot) = (DomainId::from_bytes([1; 8]), SnapshotId::from_bytes([2; 8]));
         let found = Record::open(&keys, domain, snapshot, b"ORGKREC\x07....");
-        assert!(matches!(found, Err(RecordError::Decode(DecodeError::UnknownVersion { version: 7, .. }))));
+        assert!(matches!(
+            found,
+            Err(RecordError::Decode(DecodeError::UnknownVersion {
+                version: 7,
+                ..
+            }))
+        ));
     }
 }

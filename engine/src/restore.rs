@@ -73,11 +73,13 @@ impl JournalRecord {
     #[must_use]
     pub fn mapping(&self) -> Option<(ObjectType, &str, &str)> {
         match self {
-            Self::Done(report) if matches!(report.outcome, Outcome::Done | Outcome::Skipped) => report
-                .new_id
-                .as_deref()
-                .filter(|new| *new != report.id)
-                .map(|new| (report.object_type, report.id.as_str(), new)),
+            Self::Done(report) if matches!(report.outcome, Outcome::Done | Outcome::Skipped) => {
+                report
+                    .new_id
+                    .as_deref()
+                    .filter(|new| *new != report.id)
+                    .map(|new| (report.object_type, report.id.as_str(), new))
+            }
             _ => None,
         }
     }
@@ -162,7 +164,10 @@ impl RestoreReport {
     #[must_use]
     pub fn is_clean(&self) -> bool {
         let bad = |outcome| self.counts.get(&outcome).copied().unwrap_or(0) > 0;
-        let absent = self.actions.iter().any(|action| action.verification == Verification::Absent);
+        let absent = self
+            .actions
+            .iter()
+            .any(|action| action.verification == Verification::Absent);
         !bad(Outcome::Failed) && !bad(Outcome::HeldBack) && !absent
     }
 }
@@ -186,9 +191,7 @@ impl Journal for MemoryJournal {
 }
 
 #[cfg(test)]
-#[expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests")]
-mod tests;
+mod sim_tests;
 
 #[cfg(test)]
-#[expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests")]
-mod sim_tests;
+mod tests;

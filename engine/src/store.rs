@@ -15,6 +15,12 @@
 //! | `DOMAIN/registration/N` | what the daemon keeps about the domain, sealed by it; the highest `N` counts |
 //! | `meta/NAME/N` | what else the daemon keeps, sealed by it; the highest `N` counts |
 //!
+//! # Measured
+//!
+//! 100,000 users, 812,000 memberships and 596,000 app users (325 MB of canonical JSON, from 473 MB as Okta sends it without the
+//! memberships), one thread, canonical form included: the first backup takes 8.4 s of CPU and leaves 16.7 MB of blobs and 43.2 MB of index; a
+//! backup without changes 7.2 s and one record of 116 bytes; one with 7,400 changes 7.4 s and 0.5 MB. Rebuilding the index takes 2.9 s.
+//!
 //! A marker, version 1: `ORGKMRK\x01`, the epoch of the data key (4 bytes, little-endian), then nonce and sealed bytes of two bytes: pinned,
 //! removed (0 or 1). Associated data: `orgkeep marker 1`, domain, snapshot.
 
@@ -43,14 +49,14 @@ mod types;
 mod writer;
 
 #[cfg(test)]
-#[expect(clippy::unwrap_used, reason = "tests")]
 mod tests;
 
 pub use domain::DomainStore;
 pub use reader::{SeeId, SeeStored, SnapshotReader};
 pub use reindex::{ReindexReport, StoreProblem};
 pub use types::{
-    Change, ChangeKind, Comparison, DomainStats, Loss, SnapshotInfo, StoreStats, Stored, VersionInfo,
+    Change, ChangeKind, Comparison, DomainStats, Loss, SnapshotInfo, StoreStats, Stored,
+    VersionInfo,
 };
 pub use writer::SnapshotWriter;
 
@@ -140,13 +146,16 @@ impl StoreError {
     #[must_use]
     pub fn hint(&self) -> Option<String> {
         match self {
-            Self::NoSpace => Some("Free some space on the disk that holds the store, then run it again.".to_owned()),
+            Self::NoSpace => Some(
+                "Free some space on the disk that holds the store, then run it again.".to_owned(),
+            ),
             Self::Blob(error) => error.hint(),
             Self::Index(error) => error.hint(),
             Self::Key(error) => error.hint(),
-            Self::Pack { .. } | Self::Record { .. } => {
-                Some("Run `orgkeepctl store check --read-data` to see which objects are concerned.".to_owned())
-            }
+            Self::Pack { .. } | Self::Record { .. } => Some(
+                "Run `orgkeepctl store check --read-data` to see which objects are concerned."
+                    .to_owned(),
+            ),
             Self::Mismatch { .. } => Some("Run `orgkeepctl store reindex`.".to_owned()),
             Self::NoDomainKeys { .. } => Some("Run `orgkeepctl keys enable`.".to_owned()),
             _ => None,
@@ -193,7 +202,12 @@ pub struct Store {
 
 impl fmt::Debug for Store {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Store({:?}, {})", self.inner.blobs, self.inner.index.path().display())
+        write!(
+            f,
+            "Store({:?}, {})",
+            self.inner.blobs,
+            self.inner.index.path().display()
+        )
     }
 }
 
@@ -205,7 +219,13 @@ impl Store {
     /// When the index cannot be opened, or was written by a newer program.
     pub fn open(blobs: Arc<dyn BlobStore>, index_path: &Path) -> Result<Self, StoreError> {
         let index = Index::open(index_path)?;
-        Ok(Self { inner: Arc::new(Inner { blobs, index, numbering: Mutex::new(()) }) })
+        Ok(Self {
+            inner: Arc::new(Inner {
+                blobs,
+                index,
+                numbering: Mutex::new(()),
+            }),
+        })
     }
 
     /// Makes a domain's keys, if it has none, and puts them durably, wrapped by the provider.
@@ -213,12 +233,19 @@ impl Store {
     /// # Errors
     ///
     /// When the provider or the storage fails.
-    pub fn create_domain_keys(&self, domain: DomainId, provider: &dyn KeyProvider) -> Result<(), StoreError> {
+    pub fn create_domain_keys(
+        &self,
+        domain: DomainId,
+        provider: &dyn KeyProvider,
+    ) -> Result<(), StoreError> {
         if self.has_domain_keys(domain)? {
             return Ok(());
         }
         let wrapped = DomainKeys::generate()?.wrap(domain, provider)?;
-        self.inner.put_numbered(&format!("{domain}/keys/"), SealedBlob::from_sealed(wrapped)?)
+        self.inner.put_numbered(
+            &format!("{domain}/keys/"),
+            SealedBlob::from_sealed(wrapped)?,
+        )
     }
 
     /// Whether the store holds keys of the domain.
@@ -227,7 +254,11 @@ impl Store {
     ///
     /// When the storage fails.
     pub fn has_domain_keys(&self, domain: DomainId) -> Result<bool, StoreError> {
-        Ok(!self.inner.blobs.list(&format!("{domain}/keys/"))?.is_empty())
+        Ok(!self
+            .inner
+            .blobs
+            .list(&format!("{domain}/keys/"))?
+            .is_empty())
     }
 
     /// Unwraps a domain's keys, and reads into the index what it has not seen of the domain's records.
@@ -235,7 +266,11 @@ impl Store {
     /// # Errors
     ///
     /// [`StoreError::NoDomainKeys`] when there are none; else when the provider, the storage or the index fails.
-    pub fn open_domain(&self, domain: DomainId, provider: &dyn KeyProvider) -> Result<DomainStore, StoreError> {
+    pub fn open_domain(
+        &self,
+        domain: DomainId,
+        provider: &dyn KeyProvider,
+    ) -> Result<DomainStore, StoreError> {
         let wrapped = self
             .inner
             .newest_numbered(&format!("{domain}/keys/"))?
@@ -250,7 +285,10 @@ impl Store {
     ///
     /// When the bytes are not sealed, or the storage fails.
     pub fn put_registration(&self, domain: DomainId, sealed: Vec<u8>) -> Result<(), StoreError> {
-        self.inner.put_numbered(&format!("{domain}/registration/"), SealedBlob::from_sealed(sealed)?)
+        self.inner.put_numbered(
+            &format!("{domain}/registration/"),
+            SealedBlob::from_sealed(sealed)?,
+        )
     }
 
     /// What the daemon keeps about each domain.
@@ -269,7 +307,10 @@ impl Store {
         domains.dedup();
         let mut found = Vec::new();
         for domain in domains {
-            if let Some(sealed) = self.inner.newest_numbered(&format!("{domain}/registration/"))? {
+            if let Some(sealed) = self
+                .inner
+                .newest_numbered(&format!("{domain}/registration/"))?
+            {
                 found.push((domain, sealed));
             }
         }
@@ -291,7 +332,8 @@ impl Store {
     ///
     /// When the bytes are not sealed, the name is none, or the storage fails.
     pub fn put_meta(&self, name: &str, sealed: Vec<u8>) -> Result<(), StoreError> {
-        self.inner.put_numbered(&format!("meta/{name}/"), SealedBlob::from_sealed(sealed)?)
+        self.inner
+            .put_numbered(&format!("meta/{name}/"), SealedBlob::from_sealed(sealed)?)
     }
 
     /// What the daemon keeps under a name.
@@ -321,7 +363,12 @@ impl Store {
     /// When the index fails.
     pub fn snapshots(&self, domain: DomainId) -> Result<Vec<SnapshotInfo>, StoreError> {
         let rows = index::snapshots(&self.inner.index.read(), domain)?;
-        Ok(rows.into_iter().rev().filter(|row| !row.removed).map(SnapshotInfo::from).collect())
+        Ok(rows
+            .into_iter()
+            .rev()
+            .filter(|row| !row.removed)
+            .map(SnapshotInfo::from)
+            .collect())
     }
 
     /// One snapshot; `None` if there is none, or it was removed.
@@ -341,7 +388,10 @@ impl Store {
     /// When the index fails.
     pub fn resolve_prefix(&self, prefix: &str) -> Result<Vec<SnapshotId>, StoreError> {
         let ids = index::snapshot_ids(&self.inner.index.read())?;
-        Ok(ids.into_iter().filter(|id| id.to_string().starts_with(prefix)).collect())
+        Ok(ids
+            .into_iter()
+            .filter(|id| id.to_string().starts_with(prefix))
+            .collect())
     }
 
     /// What the store weighs.
@@ -356,13 +406,21 @@ impl Store {
         let read = self.inner.index.read();
         for domain in index::domains(&read)? {
             let found = domains.entry(domain).or_default();
-            found.snapshots = index::snapshots(&read, domain)?.iter().filter(|row| !row.removed).count() as u64;
+            found.snapshots = index::snapshots(&read, domain)?
+                .iter()
+                .filter(|row| !row.removed)
+                .count() as u64;
         }
         for blob in &blobs {
             stats.blobs += 1;
             stats.blob_bytes += blob.bytes;
             let mut segments = blob.name.split('/');
-            let Some(domain) = segments.next().and_then(|segment| segment.parse::<DomainId>().ok()) else { continue };
+            let Some(domain) = segments
+                .next()
+                .and_then(|segment| segment.parse::<DomainId>().ok())
+            else {
+                continue;
+            };
             let found = domains.entry(domain).or_default();
             match segments.next() {
                 Some("packs") => {
@@ -374,7 +432,9 @@ impl Store {
             }
         }
         for (domain, found) in &mut domains {
-            found.orphan_packs = found.packs.saturating_sub(index::packs(&read, *domain)?.len() as u64);
+            found.orphan_packs = found
+                .packs
+                .saturating_sub(index::packs(&read, *domain)?.len() as u64);
         }
         (stats.index_bytes, stats.wal_bytes) = self.inner.index.bytes();
         stats.domains = domains;
@@ -394,7 +454,10 @@ impl Store {
 impl Inner {
     /// Puts a blob under the next number below `prefix`, then deletes those of lower numbers.
     pub(crate) fn put_numbered(&self, prefix: &str, blob: SealedBlob) -> Result<(), StoreError> {
-        let _numbering = self.numbering.lock().unwrap_or_else(PoisonError::into_inner);
+        let _numbering = self
+            .numbering
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
         let older = self.numbered(prefix)?;
         let next = older.last().map_or(1, |(number, _)| number + 1);
         self.blobs.put(&format!("{prefix}{next}"), &blob)?;
@@ -406,7 +469,10 @@ impl Inner {
 
     /// The blob with the highest number below `prefix`.
     pub(crate) fn newest_numbered(&self, prefix: &str) -> Result<Option<Vec<u8>>, StoreError> {
-        let _numbering = self.numbering.lock().unwrap_or_else(PoisonError::into_inner);
+        let _numbering = self
+            .numbering
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
         match self.numbered(prefix)?.pop() {
             Some((_, name)) => Ok(Some(self.blobs.get(&name)?)),
             None => Ok(None),
@@ -445,10 +511,12 @@ pub(crate) fn from_millis(millis: i64) -> Timestamp {
 
 impl From<SnapshotRow> for SnapshotInfo {
     fn from(row: SnapshotRow) -> Self {
-        let complete = !row
-            .coverage
-            .values()
-            .any(|coverage| matches!(coverage, Coverage::MissingScope { .. } | Coverage::Incomplete { .. }));
+        let complete = !row.coverage.values().any(|coverage| {
+            matches!(
+                coverage,
+                Coverage::MissingScope { .. } | Coverage::Incomplete { .. }
+            )
+        });
         Self {
             id: row.id,
             domain: row.domain,
@@ -468,5 +536,8 @@ impl From<SnapshotRow> for SnapshotInfo {
 
 /// From codes to types; those of a newer catalogue are left out.
 fn by_type<T>(by_code: BTreeMap<u16, T>) -> BTreeMap<ObjectType, T> {
-    by_code.into_iter().filter_map(|(code, value)| Some((ObjectType::from_code(code)?, value))).collect()
+    by_code
+        .into_iter()
+        .filter_map(|(code, value)| Some((ObjectType::from_code(code)?, value)))
+        .collect()
 }

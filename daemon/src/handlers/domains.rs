@@ -291,6 +291,7 @@ pub(crate) fn remove(app: &Arc<App>, call: &Call) -> Result<Answer, Problem> {
         }
         app.stores.forget(record.id);
         state.remove_domain(record.id, None)?;
+        recovery::keep_id_map(app, record.id)?;
     } else {
         let kept = DomainRecord {
             credentials: String::new(),

@@ -30,9 +30,15 @@ impl Local {
     pub fn open(root: &Path) -> Result<Self, BlobError> {
         let fail = |source| BlobError::io("open", &root.display().to_string(), source);
         durable::create_private_dir(root).map_err(fail)?;
-        let store = Self { root: root.canonicalize().map_err(fail)?, putting: Mutex::new(()) };
+        let store = Self {
+            root: root.canonicalize().map_err(fail)?,
+            putting: Mutex::new(()),
+        };
         store.walk(&store.root, "", &mut |path, name| {
-            let leftover = path.file_name().is_some_and(|file| file.as_encoded_bytes().starts_with(TEMPORARY_PREFIX.as_bytes()));
+            let leftover = path.file_name().is_some_and(|file| {
+                file.as_encoded_bytes()
+                    .starts_with(TEMPORARY_PREFIX.as_bytes())
+            });
             if leftover {
                 fs::remove_file(path).map_err(|source| BlobError::io("remove", name, source))?;
             }
@@ -50,8 +56,15 @@ impl Local {
             path.push(segment);
             let is_dir = segments.peek().is_some();
             if is_dir && fs::symlink_metadata(&path).is_ok_and(|found| !found.is_dir()) {
-                let source = io::Error::new(io::ErrorKind::NotADirectory, "a directory of the store is something else");
-                return Err(BlobError::Io { what: "reach", name: name.to_owned(), source });
+                let source = io::Error::new(
+                    io::ErrorKind::NotADirectory,
+                    "a directory of the store is something else",
+                );
+                return Err(BlobError::Io {
+                    what: "reach",
+                    name: name.to_owned(),
+                    source,
+                });
             }
         }
         Ok(path)
@@ -79,7 +92,9 @@ impl Local {
         for entry in entries {
             let fail = |source| BlobError::io("list", prefix, source);
             let entry = entry.map_err(fail)?;
-            let Ok(file_name) = entry.file_name().into_string() else { continue };
+            let Ok(file_name) = entry.file_name().into_string() else {
+                continue;
+            };
             let name = format!("{prefix}{file_name}");
             let kind = entry.file_type().map_err(fail)?;
             if kind.is_dir() {
@@ -93,7 +108,10 @@ impl Local {
 
     /// Makes the directories of `path` durable, which are missing.
     fn make_dirs(&self, dir: &Path) -> io::Result<()> {
-        let missing: Vec<&Path> = dir.ancestors().take_while(|dir| *dir != self.root && !dir.exists()).collect();
+        let missing: Vec<&Path> = dir
+            .ancestors()
+            .take_while(|dir| *dir != self.root && !dir.exists())
+            .collect();
         for dir in missing.into_iter().rev() {
             durable::create_private_dir(dir)?;
             if let Some(above) = dir.parent() {
@@ -111,28 +129,38 @@ impl BlobStore for Local {
         // Held from the look to the rename, so that of two writers of one name exactly one succeeds.
         let _putting = self.putting.lock().unwrap_or_else(PoisonError::into_inner);
         if fs::symlink_metadata(&path).is_ok() {
-            return Err(BlobError::AlreadyExists { name: name.to_owned() });
+            return Err(BlobError::AlreadyExists {
+                name: name.to_owned(),
+            });
         }
-        path.parent().map_or(Ok(()), |dir| self.make_dirs(dir)).map_err(fail)?;
+        path.parent()
+            .map_or(Ok(()), |dir| self.make_dirs(dir))
+            .map_err(fail)?;
         durable::write_durably(&path, blob.as_bytes()).map_err(fail)
     }
 
     fn get(&self, name: &str) -> Result<Vec<u8>, BlobError> {
         let mut bytes = Vec::new();
-        self.open_file(name)?.read_to_end(&mut bytes).map_err(|source| BlobError::io("read", name, source))?;
+        self.open_file(name)?
+            .read_to_end(&mut bytes)
+            .map_err(|source| BlobError::io("read", name, source))?;
         Ok(bytes)
     }
 
     fn get_range(&self, name: &str, offset: u64, length: usize) -> Result<Vec<u8>, BlobError> {
         let mut file = self.open_file(name)?;
         let fail = |source: io::Error| match source.kind() {
-            io::ErrorKind::UnexpectedEof => BlobError::TooShort { name: name.to_owned() },
+            io::ErrorKind::UnexpectedEof => BlobError::TooShort {
+                name: name.to_owned(),
+            },
             _ => BlobError::io("read", name, source),
         };
         let there = file.metadata().map_err(fail)?.len();
         let needed = offset.checked_add(length as u64);
         if needed.is_none_or(|needed| needed > there) {
-            return Err(BlobError::TooShort { name: name.to_owned() });
+            return Err(BlobError::TooShort {
+                name: name.to_owned(),
+            });
         }
         file.seek(SeekFrom::Start(offset)).map_err(fail)?;
         let mut bytes = vec![0; length];
@@ -145,8 +173,13 @@ impl BlobStore for Local {
         let mut found = Vec::new();
         self.walk(&self.root.join(prefix), prefix, &mut |path, name| {
             if check_name(name).is_ok() {
-                let bytes = fs::symlink_metadata(path).map_err(|source| BlobError::io("list", name, source))?.len();
-                found.push(BlobInfo { name: name.to_owned(), bytes });
+                let bytes = fs::symlink_metadata(path)
+                    .map_err(|source| BlobError::io("list", name, source))?
+                    .len();
+                found.push(BlobInfo {
+                    name: name.to_owned(),
+                    bytes,
+                });
             }
             Ok(())
         })?;
@@ -166,13 +199,13 @@ impl BlobStore for Local {
     }
 
     fn size(&self, name: &str) -> Result<u64, BlobError> {
-        let metadata = fs::symlink_metadata(self.path(name)?).map_err(|source| BlobError::io("read", name, source))?;
+        let metadata = fs::symlink_metadata(self.path(name)?)
+            .map_err(|source| BlobError::io("read", name, source))?;
         Ok(metadata.len())
     }
 }
 
 #[cfg(test)]
-#[expect(clippy::unwrap_used, reason = "tests")]
 mod tests {
     use std::os::unix::fs::{PermissionsExt, symlink};
 
@@ -191,7 +224,11 @@ mod tests {
         let store = Local::open(&root).unwrap();
         store.put("a/b/1", &SealedBlob::new(b"x".to_vec())).unwrap();
         for (path, mode) in [("", 0o700), ("a", 0o700), ("a/b", 0o700), ("a/b/1", 0o600)] {
-            assert_eq!(fs::metadata(root.join(path)).unwrap().permissions().mode() & 0o777, mode, "{path}");
+            assert_eq!(
+                fs::metadata(root.join(path)).unwrap().permissions().mode() & 0o777,
+                mode,
+                "{path}"
+            );
         }
         let leftover = root.join("a/b/.tmp-0011");
         File::create(&leftover).unwrap();

@@ -46,7 +46,10 @@ impl Memory {
     /// Ends the faults. Gives whether one has struck.
     pub fn heal(&self) -> bool {
         let mut state = self.state();
-        state.fault.take().is_some_and(|(step, _)| state.steps >= step)
+        state
+            .fault
+            .take()
+            .is_some_and(|(step, _)| state.steps >= step)
     }
 
     /// Changes the bytes of a blob, as a failing disk would; without effect if there is none.
@@ -71,11 +74,19 @@ fn step(state: &mut State, name: &str, act: impl FnOnce(&mut State)) -> Result<(
             act(state);
             return Ok(());
         }
-        Some(Fault::Full) => return Err(BlobError::NoSpace { name: name.to_owned() }),
+        Some(Fault::Full) => {
+            return Err(BlobError::NoSpace {
+                name: name.to_owned(),
+            });
+        }
         Some(Fault::After) if first => act(state),
         Some(Fault::After | Fault::Before) => {}
     }
-    Err(BlobError::Io { what: "write", name: name.to_owned(), source: io::Error::other("a planned fault") })
+    Err(BlobError::Io {
+        what: "write",
+        name: name.to_owned(),
+        source: io::Error::other("a planned fault"),
+    })
 }
 
 impl BlobStore for Memory {
@@ -83,16 +94,26 @@ impl BlobStore for Memory {
         check_name(name)?;
         let mut state = self.state();
         if state.blobs.contains_key(name) {
-            return Err(BlobError::AlreadyExists { name: name.to_owned() });
+            return Err(BlobError::AlreadyExists {
+                name: name.to_owned(),
+            });
         }
         step(&mut state, name, |state| {
-            state.blobs.insert(name.to_owned(), blob.as_bytes().to_vec());
+            state
+                .blobs
+                .insert(name.to_owned(), blob.as_bytes().to_vec());
         })
     }
 
     fn get(&self, name: &str) -> Result<Vec<u8>, BlobError> {
         check_name(name)?;
-        self.state().blobs.get(name).cloned().ok_or_else(|| BlobError::NotFound { name: name.to_owned() })
+        self.state()
+            .blobs
+            .get(name)
+            .cloned()
+            .ok_or_else(|| BlobError::NotFound {
+                name: name.to_owned(),
+            })
     }
 
     fn get_range(&self, name: &str, offset: u64, length: usize) -> Result<Vec<u8>, BlobError> {
@@ -101,14 +122,24 @@ impl BlobStore for Memory {
         bytes
             .get(start..start.saturating_add(length))
             .map(<[u8]>::to_vec)
-            .ok_or_else(|| BlobError::TooShort { name: name.to_owned() })
+            .ok_or_else(|| BlobError::TooShort {
+                name: name.to_owned(),
+            })
     }
 
     fn list(&self, prefix: &str) -> Result<Vec<BlobInfo>, BlobError> {
         check_prefix(prefix)?;
         let state = self.state();
-        let found = state.blobs.iter().filter(|(name, _)| name.starts_with(prefix));
-        Ok(found.map(|(name, bytes)| BlobInfo { name: name.clone(), bytes: bytes.len() as u64 }).collect())
+        let found = state
+            .blobs
+            .iter()
+            .filter(|(name, _)| name.starts_with(prefix));
+        Ok(found
+            .map(|(name, bytes)| BlobInfo {
+                name: name.clone(),
+                bytes: bytes.len() as u64,
+            })
+            .collect())
     }
 
     fn delete(&self, name: &str) -> Result<(), BlobError> {
@@ -128,7 +159,6 @@ impl BlobStore for Memory {
 }
 
 #[cfg(test)]
-#[expect(clippy::unwrap_used, reason = "tests")]
 mod tests {
     use super::*;
 
@@ -148,7 +178,10 @@ mod tests {
         assert!(store.heal());
         assert_eq!(store.list("").unwrap().len(), 2);
         store.fail_at(1, Fault::Full);
-        assert!(matches!(store.put("4", &blob), Err(BlobError::NoSpace { .. })));
+        assert!(matches!(
+            store.put("4", &blob),
+            Err(BlobError::NoSpace { .. })
+        ));
         store.heal();
         store.put("4", &blob).unwrap();
     }

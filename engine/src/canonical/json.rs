@@ -64,7 +64,10 @@ impl Json {
             Self::Object(members) => {
                 out.push(b'{');
                 let mut members: Vec<(&String, &Json)> = members.iter().collect();
-                if members.iter().any(|(key, _)| key.bytes().any(|byte| byte < 0x20 || byte == b'"' || byte == b'\\')) {
+                if members.iter().any(|(key, _)| {
+                    key.bytes()
+                        .any(|byte| byte < 0x20 || byte == b'"' || byte == b'\\')
+                }) {
                     members.sort_by_cached_key(|(key, _)| {
                         let mut escaped = Vec::new();
                         write_escaped(&mut escaped, key);
@@ -114,7 +117,8 @@ impl Json {
     /// The value at a dotted path through objects (`profile.login`), without `[]` and `*`.
     #[must_use]
     pub fn at(&self, path: &str) -> Option<&Json> {
-        path.split('.').try_fold(self, |here, name| here.as_object()?.get(name))
+        path.split('.')
+            .try_fold(self, |here, name| here.as_object()?.get(name))
     }
 
     /// Calls `see` with each value at `path`, in which `[]` steps into each element of an array and `*` into each value of an object.
@@ -197,7 +201,14 @@ fn first_step(path: &str) -> Option<(Step<'_>, &str)> {
     let end = path.find(['.', '[']).unwrap_or(path.len());
     let (name, rest) = path.split_at(end);
     let rest = rest.strip_prefix('.').unwrap_or(rest);
-    Some((if name == "*" { Step::Any } else { Step::Name(name) }, rest))
+    Some((
+        if name == "*" {
+            Step::Any
+        } else {
+            Step::Name(name)
+        },
+        rest,
+    ))
 }
 
 impl Parser<'_> {
@@ -236,8 +247,12 @@ impl Parser<'_> {
                 Ok(Json::Array(items))
             }
             Some(b'"') => Ok(Json::String(self.json_string()?)),
-            Some(b't') => self.word(&mut Vec::new(), b"true").map(|()| Json::Bool(true)),
-            Some(b'f') => self.word(&mut Vec::new(), b"false").map(|()| Json::Bool(false)),
+            Some(b't') => self
+                .word(&mut Vec::new(), b"true")
+                .map(|()| Json::Bool(true)),
+            Some(b'f') => self
+                .word(&mut Vec::new(), b"false")
+                .map(|()| Json::Bool(false)),
             Some(b'n') => self.word(&mut Vec::new(), b"null").map(|()| Json::Null),
             _ => {
                 let mut text = Vec::new();

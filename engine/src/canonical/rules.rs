@@ -68,7 +68,13 @@ impl Rules {
 
 /// The rules of a place about which the catalogue says nothing: links are left out, the rest is kept.
 pub(super) fn plain() -> &'static Rules {
-    static PLAIN: Rules = Rules { named: Vec::new(), any: None, each: None, observed: false, only: false };
+    static PLAIN: Rules = Rules {
+        named: Vec::new(),
+        any: None,
+        each: None,
+        observed: false,
+        only: false,
+    };
     &PLAIN
 }
 
@@ -79,7 +85,11 @@ fn is_hypertext(key: &[u8]) -> bool {
 /// The rules of a type.
 pub(super) fn of(object_type: ObjectType) -> &'static Rules {
     static RULES: OnceLock<HashMap<u16, Rules>> = OnceLock::new();
-    let rules = RULES.get_or_init(|| catalogue::all().map(|known| (known.code(), build(known))).collect());
+    let rules = RULES.get_or_init(|| {
+        catalogue::all()
+            .map(|known| (known.code(), build(known)))
+            .collect()
+    });
     rules.get(&object_type.code()).unwrap_or_else(|| plain())
 }
 
@@ -90,7 +100,11 @@ fn build(object_type: ObjectType) -> Rules {
         rules.mark(path, false, |place| place.observed = true);
     }
     for reference in entry.references {
-        if reference.path.split('.').any(|part| is_hypertext(part.trim_end_matches("[]").as_bytes())) {
+        if reference
+            .path
+            .split('.')
+            .any(|part| is_hypertext(part.trim_end_matches("[]").as_bytes()))
+        {
             rules.mark(reference.path, false, |_| {});
         }
     }

@@ -22,7 +22,9 @@ pub(super) fn string_end(body: &[u8]) -> Option<usize> {
 }
 
 fn space(raw: &[u8]) -> usize {
-    raw.iter().take_while(|byte| matches!(byte, b' ' | b'\n' | b'\r' | b'\t')).count()
+    raw.iter()
+        .take_while(|byte| matches!(byte, b' ' | b'\n' | b'\r' | b'\t'))
+        .count()
 }
 
 /// The length of the value that starts `raw`'s first byte.
@@ -113,7 +115,9 @@ pub fn top_level_str<'a>(raw: &'a [u8], field: &str) -> Option<Cow<'a, str>> {
 ///
 /// When `raw` is not a JSON array of objects.
 pub fn array_items(raw: &[u8]) -> Result<Vec<&[u8]>, CanonicalError> {
-    const WANTED: CanonicalError = CanonicalError::Shape { wanted: "a JSON array of objects" };
+    const WANTED: CanonicalError = CanonicalError::Shape {
+        wanted: "a JSON array of objects",
+    };
     let mut items = Vec::new();
     let mut at = space(raw);
     if raw.get(at) != Some(&b'[') {
@@ -144,7 +148,11 @@ pub fn array_items(raw: &[u8]) -> Result<Vec<&[u8]>, CanonicalError> {
         at += space(raw.get(at..).unwrap_or_default());
     }
     let rest = raw.get(at + 1..).unwrap_or_default();
-    if space(rest) == rest.len() { Ok(items) } else { Err(CanonicalError::Malformed { at: at + 1 }) }
+    if space(rest) == rest.len() {
+        Ok(items)
+    } else {
+        Err(CanonicalError::Malformed { at: at + 1 })
+    }
 }
 
 /// Like [`array_items`], for a list that stands in `property` of a JSON object.
@@ -153,7 +161,8 @@ pub fn array_items(raw: &[u8]) -> Result<Vec<&[u8]>, CanonicalError> {
 ///
 /// When `raw` is not a JSON object, or `property` is not a JSON array of objects.
 pub fn array_items_in<'a>(raw: &'a [u8], property: &str) -> Result<Vec<&'a [u8]>, CanonicalError> {
-    let list = top_level(raw, property)
-        .ok_or(CanonicalError::Shape { wanted: "a JSON object with the list of items" })?;
+    let list = top_level(raw, property).ok_or(CanonicalError::Shape {
+        wanted: "a JSON object with the list of items",
+    })?;
     array_items(list)
 }

@@ -402,8 +402,16 @@ pub(super) const TABLE: &[Entry] = &[
         references: &[id("id", &["user"])],
         // Everyone holds every user. The members of other built-in and of imported groups are read, if never written.
         skip_parents: &[
-            SystemMark { path: "type", values: &["\"BUILT_IN\""], updatable: false },
-            SystemMark { path: "profile.name", values: &["\"Everyone\""], updatable: false },
+            SystemMark {
+                path: "type",
+                values: &["\"BUILT_IN\""],
+                updatable: false,
+            },
+            SystemMark {
+                path: "profile.name",
+                values: &["\"Everyone\""],
+                updatable: false,
+            },
         ],
         log_events: &["group.user_membership."],
         log_targets: &["UserGroup"],

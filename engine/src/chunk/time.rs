@@ -4,7 +4,32 @@
 pub(super) fn parse_quoted(raw: &[u8]) -> Option<i64> {
     let raw: &[u8; 26] = raw.try_into().ok()?;
     let [
-        b'"', y0, y1, y2, y3, b'-', mo0, mo1, b'-', d0, d1, b'T', h0, h1, b':', mi0, mi1, b':', s0, s1, b'.', f0, f1, f2, b'Z', b'"',
+        b'"',
+        y0,
+        y1,
+        y2,
+        y3,
+        b'-',
+        mo0,
+        mo1,
+        b'-',
+        d0,
+        d1,
+        b'T',
+        h0,
+        h1,
+        b':',
+        mi0,
+        mi1,
+        b':',
+        s0,
+        s1,
+        b'.',
+        f0,
+        f1,
+        f2,
+        b'Z',
+        b'"',
     ] = raw
     else {
         return None;
@@ -12,7 +37,11 @@ pub(super) fn parse_quoted(raw: &[u8]) -> Option<i64> {
     let year = number(&[*y0, *y1, *y2, *y3])?;
     let month = number(&[*mo0, *mo1])?;
     let day = number(&[*d0, *d1])?;
-    let (hour, minute, second) = (number(&[*h0, *h1])?, number(&[*mi0, *mi1])?, number(&[*s0, *s1])?);
+    let (hour, minute, second) = (
+        number(&[*h0, *h1])?,
+        number(&[*mi0, *mi1])?,
+        number(&[*s0, *s1])?,
+    );
     let millis = number(&[*f0, *f1, *f2])?;
     let valid = (1..=12).contains(&month)
         && (1..=days_in_month(year, month)).contains(&day)
@@ -46,7 +75,11 @@ fn put(out: &mut Vec<u8>, value: i64, highest: i64, after: u8) {
 }
 
 fn number(digits: &[u8]) -> Option<i64> {
-    digits.iter().try_fold(0, |value, digit| digit.is_ascii_digit().then(|| value * 10 + i64::from(digit - b'0')))
+    digits.iter().try_fold(0, |value, digit| {
+        digit
+            .is_ascii_digit()
+            .then(|| value * 10 + i64::from(digit - b'0'))
+    })
 }
 
 fn days_in_month(year: i64, month: i64) -> i64 {
@@ -72,11 +105,16 @@ fn civil_from_days(days: i64) -> (i64, i64, i64) {
     let days = days.saturating_add(719_468);
     let era = days.div_euclid(146_097);
     let day_of_era = days.rem_euclid(146_097);
-    let year_of_era = (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
+    let year_of_era =
+        (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
     let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
     let month_from_march = (5 * day_of_year + 2) / 153;
     let day = day_of_year - (153 * month_from_march + 2) / 5 + 1;
-    let month = if month_from_march < 10 { month_from_march + 3 } else { month_from_march - 9 };
+    let month = if month_from_march < 10 {
+        month_from_march + 3
+    } else {
+        month_from_march - 9
+    };
     let year = year_of_era + era * 400 + i64::from(month <= 2);
     (year, month, day)
 }
@@ -102,8 +140,16 @@ mod tests {
     #[test]
     fn what_is_no_such_moment_stays_text() {
         for text in [
-            "\"2026-02-30T00:00:00.000Z\"", "\"2026-13-01T00:00:00.000Z\"", "\"2026-01-01T24:00:00.000Z\"", "\"2026-01-01T00:00:60.000Z\"",
-            "\"2026-01-01T00:00:00Z\"", "\"2026-01-01 00:00:00.000Z\"", "null", "\"\"", "\"2026-00-10T00:00:00.000Z\"", "\"2026-01-00T00:00:00.000Z\"",
+            "\"2026-02-30T00:00:00.000Z\"",
+            "\"2026-13-01T00:00:00.000Z\"",
+            "\"2026-01-01T24:00:00.000Z\"",
+            "\"2026-01-01T00:00:60.000Z\"",
+            "\"2026-01-01T00:00:00Z\"",
+            "\"2026-01-01 00:00:00.000Z\"",
+            "null",
+            "\"\"",
+            "\"2026-00-10T00:00:00.000Z\"",
+            "\"2026-01-00T00:00:00.000Z\"",
         ] {
             assert_eq!(parse_quoted(text.as_bytes()), None, "{text}");
         }

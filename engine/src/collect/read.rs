@@ -277,15 +277,20 @@ fn skips(child: ObjectType, parent: &[u8]) -> bool {
     let marks = child.entry().skip_parents;
     // The first mark stands at the top: most parents do not bear it, and need no parsing.
     let bears = |mark: &SystemMark, value: &str| {
-        mark.values.iter().any(|text| text.trim_matches('"') == value)
+        mark.values
+            .iter()
+            .any(|text| text.trim_matches('"') == value)
     };
     let first = marks.first().is_some_and(|mark| {
         top_level_str(parent, mark.path).is_some_and(|value| bears(mark, &value))
     });
-    first && Json::parse(parent).is_ok_and(|parent| {
-        let at = |mark: &SystemMark| parent.at(mark.path).and_then(Json::as_str);
-        marks.iter().all(|mark| at(mark).is_some_and(|value| bears(mark, value)))
-    })
+    first
+        && Json::parse(parent).is_ok_and(|parent| {
+            let at = |mark: &SystemMark| parent.at(mark.path).and_then(Json::as_str);
+            marks
+                .iter()
+                .all(|mark| at(mark).is_some_and(|value| bears(mark, value)))
+        })
 }
 
 /// The id at the end of the parent's link that leads to the child.

@@ -248,7 +248,10 @@ impl<S: Sink> Replay<'_, '_, S> {
                 }
                 // Given again on purpose: not the sign of a list that moved.
                 let moved = self.known.moved.contains(&object_type);
-                self.take(Message::Objects { object_type, objects: items.objects })?;
+                self.take(Message::Objects {
+                    object_type,
+                    objects: items.objects,
+                })?;
                 if !moved {
                     self.known.moved.remove(&object_type);
                 }

@@ -529,18 +529,37 @@ fn list_under(
     }
     let whole = !in_parts && all.broken.is_none();
     if let Some(reason) = all.broken {
-        output.tell(0, Message::Incomplete { object_type, reason })?;
+        output.tell(
+            0,
+            Message::Incomplete {
+                object_type,
+                reason,
+            },
+        )?;
     }
     if reader.is_wanted(object_type) {
         let message = if whole {
-            Message::Children { object_type, parent: parent.id.clone(), children: all.objects }
+            Message::Children {
+                object_type,
+                parent: parent.id.clone(),
+                children: all.objects,
+            }
         } else {
-            Message::Objects { object_type, objects: all.objects }
+            Message::Objects {
+                object_type,
+                objects: all.objects,
+            }
         };
         output.tell(all.bytes, message)?;
     }
     open_up(all.parents, output)?;
-    output.tell(0, Message::Complete { object_type, requests_minimum })
+    output.tell(
+        0,
+        Message::Complete {
+            object_type,
+            requests_minimum,
+        },
+    )
 }
 
 /// How one reading of a list under a parent went.
@@ -586,7 +605,13 @@ fn read_under(
             earlier.append(&mut all.objects);
             let bytes = std::mem::take(&mut all.bytes);
             let objects = std::mem::take(&mut earlier);
-            output.tell(bytes, Message::Objects { object_type, objects })?;
+            output.tell(
+                bytes,
+                Message::Objects {
+                    object_type,
+                    objects,
+                },
+            )?;
         }
     }
     let read = all.objects.len();

@@ -29,20 +29,33 @@ impl FileProvider {
     /// `beside_data` says that the key stands on the disk it protects, which the provider then warns of.
     #[must_use]
     pub fn open_or_create(path: &Path, beside_data: bool) -> Self {
-        Self { path: path.to_owned(), beside_data }
+        Self {
+            path: path.to_owned(),
+            beside_data,
+        }
     }
 
     fn key(&self) -> Result<Key, KeyError> {
         let mut file = File::open(&self.path).map_err(|source| missing_or(source, &self.path))?;
-        let metadata = file.metadata().map_err(|source| unavailable(&self.path, source))?;
+        let metadata = file
+            .metadata()
+            .map_err(|source| unavailable(&self.path, source))?;
         if metadata.mode() & 0o077 != 0 {
-            return Err(KeyError::Exposed { path: self.path.clone(), mode: metadata.mode() & 0o777 });
+            return Err(KeyError::Exposed {
+                path: self.path.clone(),
+                mode: metadata.mode() & 0o777,
+            });
         }
         if metadata.uid() != 0 && metadata.uid() != nix::unistd::geteuid().as_raw() {
-            return Err(KeyError::ForeignOwner { path: self.path.clone(), uid: metadata.uid() });
+            return Err(KeyError::ForeignOwner {
+                path: self.path.clone(),
+                uid: metadata.uid(),
+            });
         }
         let bytes = read_small(&mut file).map_err(|source| unavailable(&self.path, source))?;
-        to_key(&bytes).map_err(|_| KeyError::NotAKey { path: self.path.clone() })
+        to_key(&bytes).map_err(|_| KeyError::NotAKey {
+            path: self.path.clone(),
+        })
     }
 
     fn create(&self) -> Result<Key, KeyError> {
@@ -65,7 +78,10 @@ impl KeyProvider for FileProvider {
                 self.path.display()
             )
         });
-        ProviderInfo { name: "file", warning }
+        ProviderInfo {
+            name: "file",
+            warning,
+        }
     }
 
     fn wrap(&self, aad: &[u8], plaintext: &[u8]) -> Result<Vec<u8>, KeyError> {
@@ -93,19 +109,26 @@ impl CredentialProvider {
     /// The provider for the credential `name` in `directory` (the service's `$CREDENTIALS_DIRECTORY`).
     #[must_use]
     pub fn new(directory: &Path, name: &str) -> Self {
-        Self { path: directory.join(name) }
+        Self {
+            path: directory.join(name),
+        }
     }
 
     fn key(&self) -> Result<Key, KeyError> {
         let mut file = File::open(&self.path).map_err(|source| missing_or(source, &self.path))?;
         let bytes = read_small(&mut file).map_err(|source| unavailable(&self.path, source))?;
-        parse_key(&bytes).ok_or_else(|| KeyError::NotAKey { path: self.path.clone() })
+        parse_key(&bytes).ok_or_else(|| KeyError::NotAKey {
+            path: self.path.clone(),
+        })
     }
 }
 
 impl KeyProvider for CredentialProvider {
     fn describe(&self) -> ProviderInfo {
-        ProviderInfo { name: "systemd-credential", warning: None }
+        ProviderInfo {
+            name: "systemd-credential",
+            warning: None,
+        }
     }
 
     fn wrap(&self, aad: &[u8], plaintext: &[u8]) -> Result<Vec<u8>, KeyError> {
@@ -152,18 +175,22 @@ fn read_small(file: &mut File) -> io::Result<Zeroizing<Vec<u8>>> {
 fn missing_or(source: io::Error, path: &Path) -> KeyError {
     let there = fs::symlink_metadata(path).is_ok();
     if source.kind() == io::ErrorKind::NotFound && !there {
-        KeyError::Missing { path: path.to_owned() }
+        KeyError::Missing {
+            path: path.to_owned(),
+        }
     } else {
         unavailable(path, source)
     }
 }
 
 fn unavailable(path: &Path, source: io::Error) -> KeyError {
-    KeyError::Unavailable { what: format!("using {}", path.display()), source }
+    KeyError::Unavailable {
+        what: format!("using {}", path.display()),
+        source,
+    }
 }
 
 #[cfg(test)]
-#[expect(clippy::unwrap_used, reason = "tests")]
 mod tests {
     use std::fs::{Permissions, metadata, set_permissions};
     use std::io::Write;
@@ -178,13 +205,25 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("keys/kek");
         let provider = FileProvider::open_or_create(&path, true);
-        assert!(matches!(provider.unwrap(b"a", b"\x01"), Err(KeyError::Missing { .. })));
+        assert!(matches!(
+            provider.unwrap(b"a", b"\x01"),
+            Err(KeyError::Missing { .. })
+        ));
         assert!(!path.exists());
         let wrapped = provider.wrap(b"a", b"secret").unwrap();
         assert_eq!(metadata(&path).unwrap().mode() & 0o777, 0o600);
-        assert_eq!(metadata(path.parent().unwrap()).unwrap().mode() & 0o777, 0o700);
-        assert_eq!(provider.unwrap(b"a", &wrapped).unwrap().as_slice(), b"secret");
-        assert!(matches!(provider.unwrap(b"b", &wrapped), Err(KeyError::DoesNotOpen)));
+        assert_eq!(
+            metadata(path.parent().unwrap()).unwrap().mode() & 0o777,
+            0o700
+        );
+        assert_eq!(
+            provider.unwrap(b"a", &wrapped).unwrap().as_slice(),
+            b"secret"
+        );
+        assert!(matches!(
+            provider.unwrap(b"b", &wrapped),
+            Err(KeyError::DoesNotOpen)
+        ));
         assert!(provider.describe().warning.is_some());
     }
 
@@ -195,24 +234,49 @@ mod tests {
         let provider = FileProvider::open_or_create(&path, false);
         let wrapped = provider.wrap(b"a", b"secret").unwrap();
         set_permissions(&path, Permissions::from_mode(0o640)).unwrap();
-        assert!(matches!(provider.unwrap(b"a", &wrapped), Err(KeyError::Exposed { mode: 0o640, .. })));
-        assert!(matches!(provider.wrap(b"a", b"secret"), Err(KeyError::Exposed { .. })));
+        assert!(matches!(
+            provider.unwrap(b"a", &wrapped),
+            Err(KeyError::Exposed { mode: 0o640, .. })
+        ));
+        assert!(matches!(
+            provider.wrap(b"a", b"secret"),
+            Err(KeyError::Exposed { .. })
+        ));
     }
 
     #[test]
     fn a_credential_is_bytes_or_text() {
         let dir = tempfile::tempdir().unwrap();
         let provider = CredentialProvider::new(dir.path(), "kek");
-        assert!(matches!(provider.wrap(b"a", b"b"), Err(KeyError::Missing { .. })));
+        assert!(matches!(
+            provider.wrap(b"a", b"b"),
+            Err(KeyError::Missing { .. })
+        ));
         let key = [7u8; 32];
         let mut wrapped = None;
-        for text in [key.to_vec(), hex(&key).into_bytes(), format!("{}\n", STANDARD.encode(key)).into_bytes()] {
-            File::create(dir.path().join("kek")).unwrap().write_all(&text).unwrap();
+        for text in [
+            key.to_vec(),
+            hex(&key).into_bytes(),
+            format!("{}\n", STANDARD.encode(key)).into_bytes(),
+        ] {
+            File::create(dir.path().join("kek"))
+                .unwrap()
+                .write_all(&text)
+                .unwrap();
             let wrapped = wrapped.get_or_insert_with(|| provider.wrap(b"a", b"secret").unwrap());
-            assert_eq!(provider.unwrap(b"a", wrapped).unwrap().as_slice(), b"secret");
+            assert_eq!(
+                provider.unwrap(b"a", wrapped).unwrap().as_slice(),
+                b"secret"
+            );
         }
-        File::create(dir.path().join("kek")).unwrap().write_all(b"short").unwrap();
-        assert!(matches!(provider.wrap(b"a", b"b"), Err(KeyError::NotAKey { .. })));
+        File::create(dir.path().join("kek"))
+            .unwrap()
+            .write_all(b"short")
+            .unwrap();
+        assert!(matches!(
+            provider.wrap(b"a", b"b"),
+            Err(KeyError::NotAKey { .. })
+        ));
     }
 
     #[test]
@@ -220,17 +284,28 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let provider = FileProvider::open_or_create(&dir.path().join("kek"), false);
         let sealed = seal_envelope(&provider, b"aad", b"secret").unwrap();
-        assert_eq!(open_envelope(&provider, b"aad", &sealed).unwrap().as_slice(), b"secret");
+        assert_eq!(
+            open_envelope(&provider, b"aad", &sealed)
+                .unwrap()
+                .as_slice(),
+            b"secret"
+        );
         assert!(open_envelope(&provider, b"other", &sealed).is_err());
         for at in 0..sealed.len() {
             let mut changed = sealed.clone();
             changed[at] ^= 1;
             assert!(open_envelope(&provider, b"aad", &changed).is_err(), "{at}");
-            assert!(open_envelope(&provider, b"aad", &sealed[..at]).is_err(), "{at}");
+            assert!(
+                open_envelope(&provider, b"aad", &sealed[..at]).is_err(),
+                "{at}"
+            );
         }
         let mut newer = sealed;
         newer[7] = 9;
-        assert!(matches!(open_envelope(&provider, b"aad", &newer), Err(KeyError::UnknownVersion { version: 9 })));
+        assert!(matches!(
+            open_envelope(&provider, b"aad", &newer),
+            Err(KeyError::UnknownVersion { version: 9 })
+        ));
     }
 
     #[test]
@@ -239,8 +314,18 @@ mod tests {
         let provider = FileProvider::open_or_create(&dir.path().join("kek"), false);
         let state = StateKey::generate().unwrap();
         let again = StateKey::unwrap(&provider, &state.wrap(&provider).unwrap()).unwrap();
-        assert_eq!(again.open(b"plan", &state.seal(b"plan", b"x").unwrap()).unwrap().as_slice(), b"x");
-        assert!(again.open(b"report", &state.seal(b"plan", b"x").unwrap()).is_err());
+        assert_eq!(
+            again
+                .open(b"plan", &state.seal(b"plan", b"x").unwrap())
+                .unwrap()
+                .as_slice(),
+            b"x"
+        );
+        assert!(
+            again
+                .open(b"report", &state.seal(b"plan", b"x").unwrap())
+                .is_err()
+        );
         assert_eq!(state.name_hash("a"), again.name_hash("a"));
         assert_ne!(state.name_hash("a"), state.name_hash("b"));
 
@@ -250,9 +335,15 @@ mod tests {
         let again = DomainKeys::unwrap(domain, &provider, &wrapped).unwrap();
         assert_eq!(keys.content_id(b"x"), again.content_id(b"x"));
         let sealed = keys.seal_for_index("a name", b"x").unwrap();
-        assert_eq!(again.open_for_index("a name", &sealed).unwrap().as_slice(), b"x");
+        assert_eq!(
+            again.open_for_index("a name", &sealed).unwrap().as_slice(),
+            b"x"
+        );
         assert!(again.open_for_index("another", &sealed).is_err());
         assert!(DomainKeys::unwrap(DomainId::from_bytes([2; 8]), &provider, &wrapped).is_err());
-        assert_ne!(DomainKeys::generate().unwrap().content_id(b"x"), keys.content_id(b"x"));
+        assert_ne!(
+            DomainKeys::generate().unwrap().content_id(b"x"),
+            keys.content_id(b"x")
+        );
     }
 }

@@ -29,7 +29,9 @@ impl Clock for TestClock {
 
     fn sleep(&self, duration: Duration) {
         let mut now = self.0.lock().unwrap();
-        *now = now.checked_add(SignedDuration::try_from(duration).unwrap()).unwrap();
+        *now = now
+            .checked_add(SignedDuration::try_from(duration).unwrap())
+            .unwrap();
     }
 }
 
@@ -42,12 +44,26 @@ pub(crate) struct Ears {
 
 impl Ears {
     pub(crate) fn requests(&self) -> usize {
-        self.heard.lock().unwrap().iter().filter(|progress| **progress == Progress::Request).count()
+        self.heard
+            .lock()
+            .unwrap()
+            .iter()
+            .filter(|progress| **progress == Progress::Request)
+            .count()
     }
 
     pub(crate) fn waited_millis(&self) -> u64 {
         let heard = self.heard.lock().unwrap();
-        heard.iter().map(|progress| if let Progress::RateLimited { millis } = progress { *millis } else { 0 }).sum()
+        heard
+            .iter()
+            .map(|progress| {
+                if let Progress::RateLimited { millis } = progress {
+                    *millis
+                } else {
+                    0
+                }
+            })
+            .sum()
     }
 }
 
@@ -72,14 +88,21 @@ pub(crate) struct Seen {
 
 impl Seen {
     pub(crate) fn header(&self, name: &str) -> Option<&str> {
-        self.headers.iter().find(|(header, _)| header.eq_ignore_ascii_case(name)).map(|(_, value)| value.as_str())
+        self.headers
+            .iter()
+            .find(|(header, _)| header.eq_ignore_ascii_case(name))
+            .map(|(_, value)| value.as_str())
     }
 }
 
 /// What the scripted server does with a request.
 #[derive(Debug, Clone)]
 pub(crate) enum Act {
-    Answer { status: u16, headers: Vec<(String, String)>, body: String },
+    Answer {
+        status: u16,
+        headers: Vec<(String, String)>,
+        body: String,
+    },
     /// Announce the whole body, send half of it and hang up.
     Truncate(String),
     /// Hang up without an answer.
@@ -87,7 +110,11 @@ pub(crate) enum Act {
 }
 
 pub(crate) fn answer(status: u16, body: &str) -> Act {
-    Act::Answer { status, headers: Vec::new(), body: body.to_owned() }
+    Act::Answer {
+        status,
+        headers: Vec::new(),
+        body: body.to_owned(),
+    }
 }
 
 impl Act {
@@ -123,11 +150,19 @@ impl Server {
     }
 
     pub(crate) fn paths(&self) -> Vec<String> {
-        self.seen.lock().unwrap().iter().map(|seen| seen.path.clone()).collect()
+        self.seen
+            .lock()
+            .unwrap()
+            .iter()
+            .map(|seen| seen.path.clone())
+            .collect()
     }
 
     pub(crate) fn count(&self, path: &str) -> usize {
-        self.paths().iter().filter(|seen| seen.starts_with(path)).count()
+        self.paths()
+            .iter()
+            .filter(|seen| seen.starts_with(path))
+            .count()
     }
 }
 
@@ -140,13 +175,18 @@ fn serve(stream: TcpStream, script: &Script, log: &Mutex<Vec<Seen>>) -> std::io:
             return Ok(());
         }
         let mut words = first.split_whitespace().map(str::to_owned);
-        let (method, path) = (words.next().unwrap_or_default(), words.next().unwrap_or_default());
+        let (method, path) = (
+            words.next().unwrap_or_default(),
+            words.next().unwrap_or_default(),
+        );
         let mut headers = Vec::new();
         let mut length = 0;
         loop {
             let mut line = String::new();
             reader.read_line(&mut line)?;
-            let Some((name, value)) = line.trim().split_once(':') else { break };
+            let Some((name, value)) = line.trim().split_once(':') else {
+                break;
+            };
             if name.eq_ignore_ascii_case("content-length") {
                 length = value.trim().parse().unwrap_or(0);
             }
@@ -154,14 +194,23 @@ fn serve(stream: TcpStream, script: &Script, log: &Mutex<Vec<Seen>>) -> std::io:
         }
         let mut body = vec![0; length];
         reader.read_exact(&mut body)?;
-        let seen = Seen { method, path, headers, body: String::from_utf8_lossy(&body).into_owned() };
+        let seen = Seen {
+            method,
+            path,
+            headers,
+            body: String::from_utf8_lossy(&body).into_owned(),
+        };
         let number = {
             let mut log = log.lock().unwrap();
             log.push(seen.clone());
             log.len()
         };
         match script(&seen, number) {
-            Act::Answer { status, headers, body } => {
+            Act::Answer {
+                status,
+                headers,
+                body,
+            } => {
                 let mut head = format!("HTTP/1.1 {status} X\r\nContent-Length: {}\r\n", body.len());
                 for (name, value) in headers {
                     head.push_str(&format!("{name}: {value}\r\n"));
@@ -170,7 +219,10 @@ fn serve(stream: TcpStream, script: &Script, log: &Mutex<Vec<Seen>>) -> std::io:
             }
             Act::Truncate(body) => {
                 let half = &body[..body.len() / 2];
-                let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{half}", body.len());
+                let head = format!(
+                    "HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{half}",
+                    body.len()
+                );
                 stream.write_all(head.as_bytes())?;
                 return stream.shutdown(std::net::Shutdown::Both);
             }
@@ -205,8 +257,17 @@ pub(crate) fn page(body: impl Into<Vec<u8>>, next: Option<String>) -> Reply {
 
 pub(crate) fn refused(status: u16, code: &str) -> OktaError {
     match (status, code) {
-        (404, code) => OktaError::NotFound { code: Some(code.to_owned()) },
-        (500.., code) => OktaError::Failed { status, code: code.to_owned() },
-        (status, code) => OktaError::Refused { status, code: code.to_owned(), causes: super::Causes::default() },
+        (404, code) => OktaError::NotFound {
+            code: Some(code.to_owned()),
+        },
+        (500.., code) => OktaError::Failed {
+            status,
+            code: code.to_owned(),
+        },
+        (status, code) => OktaError::Refused {
+            status,
+            code: code.to_owned(),
+            causes: super::Causes::default(),
+        },
     }
 }

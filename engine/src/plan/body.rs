@@ -27,10 +27,12 @@ pub(crate) fn cannot_create(object_type: ObjectType, json: &Json) -> Option<Loss
             what: "object",
             instead: "Import it again from the app or directory it comes from.",
         }),
-        _ if values::system_mark(entry, json).is_some() || is_default_server(entry, json) => Some(Loss {
-            what: "object",
-            instead: "Okta makes it itself; ask Okta's support why the org no longer has it.",
-        }),
+        _ if values::system_mark(entry, json).is_some() || is_default_server(entry, json) => {
+            Some(Loss {
+                what: "object",
+                instead: "Okta makes it itself; ask Okta's support why the org no longer has it.",
+            })
+        }
         _ if entry.create.is_none() => Some(Loss {
             what: "object",
             instead: "Okta makes it itself; its values are written once it is there again.",
@@ -66,44 +68,65 @@ pub(crate) fn losses(object_type: ObjectType, json: &Json) -> Vec<Loss> {
     let mut lose = |what, instead| losses.push(Loss { what, instead });
     match entry.name {
         "user" => {
-            let federated = matches!(text_at(json, "credentials.provider.type"), Some("FEDERATION" | "SOCIAL"));
+            let federated = matches!(
+                text_at(json, "credentials.provider.type"),
+                Some("FEDERATION" | "SOCIAL")
+            );
             if !federated {
-                lose("password", "Set a password or send a reset when the user should sign in; no e-mail was sent.");
+                lose(
+                    "password",
+                    "Set a password or send a reset when the user should sign in; no e-mail was sent.",
+                );
             }
             lose("factors", "The user enrols authenticators again.");
         }
         "app" => match text_at(json, "signOnMode") {
-            Some("OPENID_CONNECT") => {
+            Some("OPENID_CONNECT")
                 if !matches!(
                     text_at(json, "credentials.oauthClient.token_endpoint_auth_method"),
                     Some("none" | "private_key_jwt")
-                ) {
-                    lose(
-                        "credentials.oauthClient.client_secret",
-                        "The client id is kept, the client secret is new: give it to the application.",
-                    );
-                }
+                ) =>
+            {
+                lose(
+                    "credentials.oauthClient.client_secret",
+                    "The client id is kept, the client secret is new: give it to the application.",
+                );
             }
             Some("SAML_2_0" | "SAML_1_1" | "WS_FEDERATION") => lose(
                 "credentials.signing",
                 "The signing certificate and the sign-on URLs are new: give the new metadata to the service provider.",
             ),
             Some("SECURE_PASSWORD_STORE" | "BROWSER_PLUGIN" | "AUTO_LOGIN" | "BASIC_AUTH") => {
-                lose("credentials.password", "Stored passwords are entered again.");
+                lose(
+                    "credentials.password",
+                    "Stored passwords are entered again.",
+                );
             }
             _ => {}
         },
         "idp" => {
-            lose("url", "The sign-on URLs contain the new id: register them with the provider again.");
+            lose(
+                "url",
+                "The sign-on URLs contain the new id: register them with the provider again.",
+            );
             if text_at(json, "protocol.credentials.client.client_id").is_some()
                 && text_at(json, "protocol.credentials.client.client_secret").is_none()
             {
-                lose("protocol.credentials.client.client_secret", "Enter the client secret again.");
+                lose(
+                    "protocol.credentials.client.client_secret",
+                    "Enter the client secret again.",
+                );
             }
         }
         "authorization_server" => {
-            lose("issuer", "The issuer URL contains the new id: configure it anew at clients and resource servers.");
-            lose("keys", "The signing keys are new; tokens issued before are no longer accepted.");
+            lose(
+                "issuer",
+                "The issuer URL contains the new id: configure it anew at clients and resource servers.",
+            );
+            lose(
+                "keys",
+                "The signing keys are new; tokens issued before are no longer accepted.",
+            );
         }
         "event_hook" | "inline_hook" => {
             if has_auth_scheme(json) {
@@ -113,19 +136,28 @@ pub(crate) fn losses(object_type: ObjectType, json: &Json) -> Vec<Loss> {
                 );
             }
             if text_at(json, "channel.type") == Some("OAUTH") {
-                lose("channel.config.clientSecret", "Enter the client secret again.");
+                lose(
+                    "channel.config.clientSecret",
+                    "Enter the client secret again.",
+                );
             }
             if entry.name == "event_hook" {
                 lose("verificationStatus", "Verify the hook again.");
             }
         }
-        "authenticator" => {
-            if at(json, "provider.configuration").is_some_and(|value| !is_nothing(value)) {
-                lose("provider.configuration", "Enter the provider's secret keys again.");
-            }
+        "authenticator"
+            if at(json, "provider.configuration").is_some_and(|value| !is_nothing(value)) =>
+        {
+            lose(
+                "provider.configuration",
+                "Enter the provider's secret keys again.",
+            );
         }
         "linked_object_definition" => {
-            lose("values", "The links between users were deleted with the definition: set them again.");
+            lose(
+                "values",
+                "The links between users were deleted with the definition: set them again.",
+            );
         }
         _ => {}
     }
@@ -143,7 +175,11 @@ pub(crate) fn for_creation(object_type: ObjectType, json: &Json) -> Json {
         "user" => new_user(json),
         _ => {
             let mut body = json.clone();
-            for path in entry.read_only.iter().chain(&["_links", "_embedded", "_link"]) {
+            for path in entry
+                .read_only
+                .iter()
+                .chain(&["_links", "_embedded", "_link"])
+            {
                 remove(&mut body, &steps(path));
             }
             body
@@ -152,16 +188,21 @@ pub(crate) fn for_creation(object_type: ObjectType, json: &Json) -> Json {
     match entry.name {
         "app" => {
             let custom = matches!(text_at(json, "signOnMode"), Some("SAML_2_0" | "AUTO_LOGIN"))
-                && text_at(json, "name").is_none_or(|name| is_generated_name(name));
+                && text_at(json, "name").is_none_or(is_generated_name);
             if custom {
                 remove(&mut body, &steps("name"));
             }
         }
-        "event_hook" | "inline_hook" => {
-            if has_auth_scheme(json) && text_at(json, "channel.config.authScheme.value").is_none() {
-                let keys = ["channel", "config", "authScheme", "value"];
-                set(&mut body, &keys, Some(Json::String(SECRET_TO_BE_SET.to_owned())));
-            }
+        "event_hook" | "inline_hook"
+            if has_auth_scheme(json)
+                && text_at(json, "channel.config.authScheme.value").is_none() =>
+        {
+            let keys = ["channel", "config", "authScheme", "value"];
+            set(
+                &mut body,
+                &keys,
+                Some(Json::String(SECRET_TO_BE_SET.to_owned())),
+            );
         }
         name if name.starts_with("policy_") || name.starts_with("as_") => {
             remove(&mut body, &steps("system"));
@@ -182,7 +223,11 @@ fn new_user(json: &Json) -> Json {
         let keys = ["credentials", "provider", "type"];
         set(&mut body, &keys, Some(Json::String(provider.to_owned())));
         if let Some(name) = at(json, "credentials.provider.name") {
-            set(&mut body, &["credentials", "provider", "name"], Some(name.clone()));
+            set(
+                &mut body,
+                &["credentials", "provider", "name"],
+                Some(name.clone()),
+            );
         }
     }
     body
@@ -233,12 +278,25 @@ pub(crate) fn for_adoption(object_type: ObjectType, json: &Json) -> Option<Json>
     let entry = object_type.entry();
     match entry.name {
         "user_schema" | "app_user_schema" | "group_schema" => {
-            let custom = at(json, "definitions.custom.properties").filter(|value| !is_nothing(value))?;
+            let custom =
+                at(json, "definitions.custom.properties").filter(|value| !is_nothing(value))?;
             let mut body = Json::Object(BTreeMap::new());
-            set(&mut body, &["definitions", "custom", "properties"], Some(custom.clone()));
+            set(
+                &mut body,
+                &["definitions", "custom", "properties"],
+                Some(custom.clone()),
+            );
             if let Some(id) = at(json, "definitions.custom.id") {
-                set(&mut body, &["definitions", "custom", "id"], Some(id.clone()));
-                set(&mut body, &["definitions", "custom", "type"], Some(Json::String("object".to_owned())));
+                set(
+                    &mut body,
+                    &["definitions", "custom", "id"],
+                    Some(id.clone()),
+                );
+                set(
+                    &mut body,
+                    &["definitions", "custom", "type"],
+                    Some(Json::String("object".to_owned())),
+                );
             }
             without_nulls(&mut body);
             Some(body)
@@ -273,7 +331,11 @@ pub(crate) fn key_of(entry: &Entry, json: &Json) -> Option<Vec<String>> {
             .iter()
             .map(|path| {
                 let value = text_at(json, path)?;
-                Some(if entry.name == "user" { value.to_lowercase() } else { value.to_owned() })
+                Some(if entry.name == "user" {
+                    value.to_lowercase()
+                } else {
+                    value.to_owned()
+                })
             })
             .collect(),
         NaturalKey::Ends | NaturalKey::None => None,

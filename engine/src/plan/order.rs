@@ -10,11 +10,14 @@ use super::path::at;
 use super::planner::Draft;
 use super::{Action, ActionKind, Now, ObjectName, Operation};
 
+/// Where a draft stands among those that need nothing of each other: phase, priority, name.
+pub(crate) type Order = (u32, i64, String);
+
 /// Users are activated after everything else: their groups, assignments and policies are there first.
 const USER_STATE: u32 = 10_000;
 
 /// Where a creation (or a relation) stands: by the catalogue, then by priority.
-pub(crate) fn create(entry: &Entry, json: &Json) -> (u32, i64, String) {
+pub(crate) fn create(entry: &Entry, json: &Json) -> Order {
     let name = super::values::name_in(entry, json).unwrap_or_default();
     (u32::from(entry.restore_order) * 10, priority(json), name)
 }
@@ -52,7 +55,10 @@ pub(crate) fn number(drafts: Vec<Draft>) -> (Vec<Action>, Vec<(ObjectName, Optio
         .iter()
         .enumerate()
         .map(|(place, draft)| {
-            let wanted = draft.needs.iter().filter_map(|name| makers.get(name).copied());
+            let wanted = draft
+                .needs
+                .iter()
+                .filter_map(|name| makers.get(name).copied());
             wanted.filter(|need| *need != place).collect()
         })
         .collect();
@@ -66,7 +72,7 @@ pub(crate) fn number(drafts: Vec<Draft>) -> (Vec<Action>, Vec<(ObjectName, Optio
         }
     }
     let mut open: Vec<usize> = needs.iter().map(BTreeSet::len).collect();
-    let mut ready: BinaryHeap<Reverse<(&(u32, i64, String), usize)>> = drafts
+    let mut ready: BinaryHeap<Reverse<(&Order, usize)>> = drafts
         .iter()
         .enumerate()
         .zip(&open)
@@ -113,7 +119,12 @@ fn assemble(
     makers: &BTreeMap<ObjectName, usize>,
 ) -> (Vec<Action>, Vec<(ObjectName, Option<String>)>) {
     let numbers: BTreeMap<usize, u32> = sequence.iter().copied().zip(1u32..).collect();
-    let number_of = |name: &ObjectName| makers.get(name).and_then(|place| numbers.get(place)).copied();
+    let number_of = |name: &ObjectName| {
+        makers
+            .get(name)
+            .and_then(|place| numbers.get(place))
+            .copied()
+    };
     let mut placed: BTreeMap<u32, Action> = BTreeMap::new();
     let mut circles = Vec::new();
     for (place, draft) in drafts.into_iter().enumerate() {
@@ -124,13 +135,19 @@ fn assemble(
         let mut work = draft.work;
         for reference in &mut work.references {
             if let Now::Made(made) = &mut reference.now
-                && let Some(number) = number_of(&ObjectName::new(reference.object_type, &reference.id))
+                && let Some(number) =
+                    number_of(&ObjectName::new(reference.object_type, &reference.id))
             {
                 *made = number;
             }
         }
-        let depends_on =
-            needs.get(place).into_iter().flatten().filter_map(|need| numbers.get(need)).copied().collect();
+        let depends_on = needs
+            .get(place)
+            .into_iter()
+            .flatten()
+            .filter_map(|need| numbers.get(need))
+            .copied()
+            .collect();
         placed.insert(
             seq,
             Action {
@@ -139,7 +156,11 @@ fn assemble(
                 object_type: draft.object.object_type,
                 id: draft.object.id,
                 name: draft.name,
-                changes: draft.changes.iter().map(super::values::Difference::change).collect(),
+                changes: draft
+                    .changes
+                    .iter()
+                    .map(super::values::Difference::change)
+                    .collect(),
                 reason: draft.reason,
                 depends_on,
                 work,

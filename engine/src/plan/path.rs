@@ -68,10 +68,14 @@ pub(crate) fn visit_mut(json: &mut Json, path: &[Step<'_>], change: &mut dyn FnM
             }
         }
         (Step::Each, Json::Array(items)) => {
-            items.iter_mut().for_each(|item| visit_mut(item, rest, change));
+            items
+                .iter_mut()
+                .for_each(|item| visit_mut(item, rest, change));
         }
         (Step::Any, Json::Object(fields)) => {
-            fields.values_mut().for_each(|value| visit_mut(value, rest, change));
+            fields
+                .values_mut()
+                .for_each(|value| visit_mut(value, rest, change));
         }
         _ => {}
     }
@@ -94,7 +98,9 @@ pub(crate) fn remove(json: &mut Json, path: &[Step<'_>]) {
 /// The value at a path of keys alone.
 pub(crate) fn at<'j>(json: &'j Json, path: &str) -> Option<&'j Json> {
     let mut found = None;
-    visit(json, &steps(path), &mut |value| found = found.or(Some(value)));
+    visit(json, &steps(path), &mut |value| {
+        found = found.or(Some(value))
+    });
     found
 }
 
@@ -127,7 +133,11 @@ pub(crate) fn set(json: &mut Json, keys: &[&str], value: Option<Json>) {
             None => drop(fields.remove(*key)),
         }
     } else if value.is_some() || fields.contains_key(*key) {
-        set(fields.entry((*key).to_owned()).or_insert(Json::Null), rest, value);
+        set(
+            fields.entry((*key).to_owned()).or_insert(Json::Null),
+            rest,
+            value,
+        );
     }
 }
 
@@ -148,7 +158,8 @@ pub(crate) fn same(one: Option<&Json>, other: Option<&Json>) -> bool {
         (Some(value), None) | (None, Some(value)) => is_nothing(value),
         (Some(Json::Object(a)), Some(Json::Object(b))) => {
             a.iter().all(|(key, value)| same(Some(value), b.get(key)))
-                && b.iter().all(|(key, value)| a.contains_key(key) || is_nothing(value))
+                && b.iter()
+                    .all(|(key, value)| a.contains_key(key) || is_nothing(value))
         }
         (Some(Json::Array(a)), Some(Json::Array(b))) => {
             a.len() == b.len() && a.iter().zip(b).all(|(a, b)| same(Some(a), Some(b)))

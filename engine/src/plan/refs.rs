@@ -24,9 +24,15 @@ pub(crate) fn find(entry: &'static Entry, json: &Json) -> Vec<Found> {
         visit(json, &steps(reference.path), &mut |value| {
             let Json::String(text) = value else { return };
             match reference.form {
-                ReferenceForm::Id => found.push(Found { reference, value: text.clone() }),
+                ReferenceForm::Id => found.push(Found {
+                    reference,
+                    value: text.clone(),
+                }),
                 ReferenceForm::Expression => {
-                    found.extend(words(text).map(|word| Found { reference, value: word.to_owned() }));
+                    found.extend(words(text).map(|word| Found {
+                        reference,
+                        value: word.to_owned(),
+                    }));
                 }
                 ReferenceForm::Link { .. } | ReferenceForm::Key => {}
             }
@@ -36,7 +42,10 @@ pub(crate) fn find(entry: &'static Entry, json: &Json) -> Vec<Found> {
 }
 
 /// Every link of an object that has a call of its own: the reference, and the id at the end of the URL.
-pub(crate) fn links(entry: &'static Entry, json: &Json) -> Vec<(&'static Reference, &'static str, String)> {
+pub(crate) fn links(
+    entry: &'static Entry,
+    json: &Json,
+) -> Vec<(&'static Reference, &'static str, String)> {
     let mut found = Vec::new();
     for reference in entry.references {
         if let ReferenceForm::Link { put } = reference.form {
@@ -70,7 +79,9 @@ pub(crate) fn rewrite(entry: &Entry, json: &mut Json, now: &BTreeMap<String, Str
         return;
     }
     for reference in entry.references {
-        visit_mut(json, &steps(reference.path), &mut |value| rewrite_value(reference.form, value, now));
+        visit_mut(json, &steps(reference.path), &mut |value| {
+            rewrite_value(reference.form, value, now)
+        });
     }
 }
 
@@ -101,7 +112,9 @@ fn rewrite_words(text: &str, now: &BTreeMap<String, String>) -> String {
         let word_len = rest.bytes().take_while(u8::is_ascii_alphanumeric).count();
         let (word, after) = rest.split_at(word_len);
         written.push_str(now.get(word).map_or(word, String::as_str));
-        let gap_len = after.find(|letter: char| letter.is_ascii_alphanumeric()).unwrap_or(after.len());
+        let gap_len = after
+            .find(|letter: char| letter.is_ascii_alphanumeric())
+            .unwrap_or(after.len());
         let (gap, next) = after.split_at(gap_len);
         written.push_str(gap);
         rest = next;
@@ -147,7 +160,10 @@ pub(crate) enum Repoint {
 /// The place that a reference stands in: its path up to the first array or map.
 pub(crate) fn place(path: &'static str) -> (Vec<&'static str>, Vec<Step<'static>>) {
     let steps = steps(path);
-    let split = steps.iter().position(|step| !matches!(step, Step::Key(_))).unwrap_or(steps.len());
+    let split = steps
+        .iter()
+        .position(|step| !matches!(step, Step::Key(_)))
+        .unwrap_or(steps.len());
     let (head, rest) = steps.split_at(split);
     let keys = head
         .iter()
@@ -174,7 +190,9 @@ pub(crate) fn repoint(
     let names = |value: Option<&Json>, old: &dyn Fn(&str) -> bool| {
         let mut named = false;
         if let Some(value) = value {
-            visit(value, rest, &mut |value| named |= mentions(form, value, old));
+            visit(value, rest, &mut |value| {
+                named |= mentions(form, value, old)
+            });
         }
         named
     };
@@ -187,7 +205,9 @@ pub(crate) fn repoint(
         return Repoint::Nothing;
     }
     let concerns = |id: &str| fates.concerns(id);
-    let snapshot_rest = snapshot.as_ref().and_then(|value| without(form, rest, value, &concerns));
+    let snapshot_rest = snapshot
+        .as_ref()
+        .and_then(|value| without(form, rest, value, &concerns));
     let live_rest = live.and_then(|value| without(form, rest, value, &concerns));
     if snapshot_names && same(snapshot_rest.as_ref(), live_rest.as_ref()) {
         return Repoint::Set(snapshot);
@@ -198,14 +218,23 @@ pub(crate) fn repoint(
     Repoint::Conflict
 }
 
-fn forward(form: ReferenceForm, rest: &[Step<'_>], value: &Json, now: &BTreeMap<String, String>) -> Json {
+fn forward(
+    form: ReferenceForm,
+    rest: &[Step<'_>],
+    value: &Json,
+    now: &BTreeMap<String, String>,
+) -> Json {
     let mut value = value.clone();
-    visit_mut(&mut value, rest, &mut |value| rewrite_value(form, value, now));
+    visit_mut(&mut value, rest, &mut |value| {
+        rewrite_value(form, value, now)
+    });
     value
 }
 
 fn mentions(form: ReferenceForm, value: &Json, old: &dyn Fn(&str) -> bool) -> bool {
-    let Json::String(text) = value else { return false };
+    let Json::String(text) = value else {
+        return false;
+    };
     match form {
         ReferenceForm::Id => old(text),
         ReferenceForm::Expression => words(text).any(old),
@@ -216,7 +245,12 @@ fn mentions(form: ReferenceForm, value: &Json, old: &dyn Fn(&str) -> bool) -> bo
 /// The value without the elements that name such an id; `None` where nothing is left.
 ///
 /// An expression is not taken away: its ids are blanked, so that the rest of it is compared.
-fn without(form: ReferenceForm, rest: &[Step<'_>], value: &Json, gone: &dyn Fn(&str) -> bool) -> Option<Json> {
+fn without(
+    form: ReferenceForm,
+    rest: &[Step<'_>],
+    value: &Json,
+    gone: &dyn Fn(&str) -> bool,
+) -> Option<Json> {
     if form == ReferenceForm::Expression {
         let mut value = value.clone();
         visit_mut(&mut value, rest, &mut |value| {
@@ -232,7 +266,9 @@ fn without(form: ReferenceForm, rest: &[Step<'_>], value: &Json, gone: &dyn Fn(&
     }
     let holds = |value: &Json, rest: &[Step<'_>]| {
         let mut held = false;
-        visit(value, rest, &mut |value| held |= mentions(form, value, gone));
+        visit(value, rest, &mut |value| {
+            held |= mentions(form, value, gone)
+        });
         held
     };
     match (rest.split_first(), value) {

@@ -10,7 +10,13 @@ use super::path::{is_nothing, remove, same, set, steps, text_at};
 use super::{AttributeChange, JsonText};
 
 /// States of a user that count as equal: none of them can be set, and all of them can sign in or soon will.
-const USER_IN_USE: &[&str] = &["ACTIVE", "PROVISIONED", "PASSWORD_EXPIRED", "RECOVERY", "LOCKED_OUT"];
+const USER_IN_USE: &[&str] = &[
+    "ACTIVE",
+    "PROVISIONED",
+    "PASSWORD_EXPIRED",
+    "RECOVERY",
+    "LOCKED_OUT",
+];
 
 /// Reads a canonical body; an empty one is an empty object.
 pub(crate) fn parse(body: &[u8]) -> Json {
@@ -61,7 +67,10 @@ pub(crate) struct Difference {
 
 impl Difference {
     pub(crate) fn change(&self) -> AttributeChange {
-        let text = |json: &Option<Json>| json.as_ref().map(|json| JsonText::from_bytes(&json.to_bytes()));
+        let text = |json: &Option<Json>| {
+            json.as_ref()
+                .map(|json| JsonText::from_bytes(&json.to_bytes()))
+        };
         AttributeChange {
             path: self.path.join("."),
             from: text(&self.from),
@@ -77,7 +86,12 @@ pub(crate) fn differences(from: &Json, to: &Json) -> Vec<Difference> {
     found
 }
 
-fn compare(path: &mut Vec<String>, from: Option<&Json>, to: Option<&Json>, found: &mut Vec<Difference>) {
+fn compare(
+    path: &mut Vec<String>,
+    from: Option<&Json>,
+    to: Option<&Json>,
+    found: &mut Vec<Difference>,
+) {
     if same(from, to) {
         return;
     }
@@ -87,7 +101,11 @@ fn compare(path: &mut Vec<String>, from: Option<&Json>, to: Option<&Json>, found
         (Some(Json::Object(a)), None) => (a, &empty),
         (None, Some(Json::Object(b))) => (&empty, b),
         _ => {
-            found.push(Difference { path: path.clone(), from: from.cloned(), to: to.cloned() });
+            found.push(Difference {
+                path: path.clone(),
+                from: from.cloned(),
+                to: to.cloned(),
+            });
             return;
         }
     };
@@ -133,7 +151,9 @@ pub(crate) fn update_body(entry: &Entry, live: &Json, changes: &[Difference]) ->
 /// Whether two states of an object count as equal when planning.
 pub(crate) fn same_status(object_type: ObjectType, one: &str, other: &str) -> bool {
     one == other
-        || (object_type.name() == "user" && USER_IN_USE.contains(&one) && USER_IN_USE.contains(&other))
+        || (object_type.name() == "user"
+            && USER_IN_USE.contains(&one)
+            && USER_IN_USE.contains(&other))
 }
 
 /// Whether a user's state is one of those that can sign in or soon will.

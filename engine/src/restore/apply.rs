@@ -12,13 +12,13 @@ use crate::clock::Clock;
 use crate::monitor::{Monitor, Progress};
 use crate::okta::{OktaApi, OktaError};
 use crate::plan::path::{remove, set, steps, text_at};
-use crate::plan::{
-    Action, ApprovedPlan, Held, Now, Operation, RestorePlan, body, refs, values,
-};
+use crate::plan::{Action, ApprovedPlan, Held, Now, Operation, RestorePlan, body, refs, values};
 
 use super::request::{Address, Org, created, id_of, live_status, refusal};
 use super::verify;
-use super::{ActionReport, Journal, JournalError, JournalRecord, Outcome, RestoreReport, Verification};
+use super::{
+    ActionReport, Journal, JournalError, JournalRecord, Outcome, RestoreReport, Verification,
+};
 
 /// How much earlier than the intent a creation may be dated: the org tells its time in whole seconds.
 const CREATED_SLACK: SignedDuration = SignedDuration::from_secs(1);
@@ -70,7 +70,9 @@ impl RestoreError {
     pub fn hint(&self) -> Option<String> {
         match self {
             Self::Okta(error) => error.hint(),
-            Self::Journal(_) => Some("Check that the data directory's disk is not full.".to_owned()),
+            Self::Journal(_) => {
+                Some("Check that the data directory's disk is not full.".to_owned())
+            }
             Self::Cancelled => None,
             Self::Plan(_) => Some("Make the plan again with `orgkeepctl restore plan`.".to_owned()),
         }
@@ -108,7 +110,10 @@ pub fn apply(
         warnings: BTreeSet::new(),
     };
     run.take_up()?;
-    monitor.report(Progress::Phase { name: "applying", total: u64::try_from(plan.actions.len()).ok() });
+    monitor.report(Progress::Phase {
+        name: "applying",
+        total: u64::try_from(plan.actions.len()).ok(),
+    });
     for action in &plan.actions {
         run.action(action)?;
     }
@@ -121,7 +126,11 @@ enum Failure {
     /// The whole restore stops.
     Stop(RestoreError),
     /// Only this action (and what depends on it) does.
-    Action { outcome: Outcome, code: Option<String>, detail: String },
+    Action {
+        outcome: Outcome,
+        code: Option<String>,
+        detail: String,
+    },
 }
 
 impl From<JournalError> for Failure {
@@ -134,7 +143,11 @@ impl From<OktaError> for Failure {
     fn from(error: OktaError) -> Self {
         match error {
             OktaError::Cancelled => Self::Stop(RestoreError::Cancelled),
-            OktaError::Refused { status, code, causes } => Self::Action {
+            OktaError::Refused {
+                status,
+                code,
+                causes,
+            } => Self::Action {
                 outcome: Outcome::Failed,
                 detail: match causes.0.is_empty() {
                     true => format!("Okta refused with {status}"),
@@ -152,20 +165,24 @@ impl From<OktaError> for Failure {
                 detail: "Okta did not find it".to_owned(),
                 code: Some(code),
             },
-            error @ (OktaError::MissingScopes { .. } | OktaError::NotAvailable { .. } | OktaError::Malformed { .. }) => {
-                Self::Action {
-                    outcome: Outcome::Failed,
-                    code: Some(error.code().to_owned()),
-                    detail: error.to_string(),
-                }
-            }
+            error @ (OktaError::MissingScopes { .. }
+            | OktaError::NotAvailable { .. }
+            | OktaError::Malformed { .. }) => Self::Action {
+                outcome: Outcome::Failed,
+                code: Some(error.code().to_owned()),
+                detail: error.to_string(),
+            },
             error => Self::Stop(RestoreError::Okta(error)),
         }
     }
 }
 
 fn held_back(detail: impl Into<String>) -> Failure {
-    Failure::Action { outcome: Outcome::HeldBack, code: None, detail: detail.into() }
+    Failure::Action {
+        outcome: Outcome::HeldBack,
+        code: None,
+        detail: detail.into(),
+    }
 }
 
 /// How an action that did not fail ended: the outcome, and the id the object has now.
@@ -176,11 +193,17 @@ struct Ended {
 
 impl Ended {
     fn done(id: Option<String>) -> Self {
-        Self { outcome: Outcome::Done, id }
+        Self {
+            outcome: Outcome::Done,
+            id,
+        }
     }
 
     fn skipped(id: Option<String>) -> Self {
-        Self { outcome: Outcome::Skipped, id }
+        Self {
+            outcome: Outcome::Skipped,
+            id,
+        }
     }
 }
 
@@ -193,6 +216,9 @@ pub(crate) struct Resolved {
     pub(crate) now: BTreeMap<String, String>,
 }
 
+/// A list of objects: a type, and the parent they stand under.
+type Place = (ObjectType, Option<String>);
+
 struct Run<'a> {
     org: Org<'a>,
     clock: &'a dyn Clock,
@@ -204,7 +230,7 @@ struct Run<'a> {
     /// Ids made so far, by the action that made them.
     made: BTreeMap<u32, String>,
     /// Live objects of types that are looked through before something is created in them.
-    appeared: HashMap<(ObjectType, Option<String>), Vec<(Held, Json)>>,
+    appeared: HashMap<Place, Vec<(Held, Json)>>,
     warnings: BTreeSet<String>,
 }
 
@@ -227,7 +253,10 @@ impl Run<'_> {
 
     fn action(&mut self, action: &Action) -> Result<(), RestoreError> {
         if self.reports.contains_key(&action.seq) {
-            self.monitor.report(Progress::Done { object_type: Some(action.object_type), count: 1 });
+            self.monitor.report(Progress::Done {
+                object_type: Some(action.object_type),
+                count: 1,
+            });
             return Ok(());
         }
         if self.monitor.is_cancelled() {
@@ -236,7 +265,11 @@ impl Run<'_> {
         let (outcome, new_id, code, detail) = match self.attempt(action) {
             Ok(ended) => (ended.outcome, ended.id, None, None),
             Err(Failure::Stop(error)) => return Err(error),
-            Err(Failure::Action { outcome, code, detail }) => (outcome, None, code, Some(detail)),
+            Err(Failure::Action {
+                outcome,
+                code,
+                detail,
+            }) => (outcome, None, code, Some(detail)),
         };
         let report = ActionReport {
             seq: action.seq,
@@ -256,7 +289,10 @@ impl Run<'_> {
             self.made.insert(action.seq, id.clone());
         }
         self.reports.insert(action.seq, report);
-        self.monitor.report(Progress::Done { object_type: Some(action.object_type), count: 1 });
+        self.monitor.report(Progress::Done {
+            object_type: Some(action.object_type),
+            count: 1,
+        });
         Ok(())
     }
 
@@ -264,7 +300,9 @@ impl Run<'_> {
         for needed in &action.depends_on {
             let ended = self.reports.get(needed).map(|report| report.outcome);
             if !matches!(ended, Some(Outcome::Done | Outcome::Skipped)) {
-                return Err(held_back(format!("action {needed}, which it needs, was not carried out")));
+                return Err(held_back(format!(
+                    "action {needed}, which it needs, was not carried out"
+                )));
             }
         }
         let resolved = self.resolve(action)?;
@@ -300,7 +338,10 @@ impl Run<'_> {
             let id = match &reference.now {
                 Now::Live(id) => id.clone(),
                 Now::Made(seq) => self.made.get(seq).cloned().ok_or_else(|| {
-                    held_back(format!("{}/{} was not created", reference.object_type, reference.id))
+                    held_back(format!(
+                        "{}/{} was not created",
+                        reference.object_type, reference.id
+                    ))
                 })?,
             };
             now.insert(reference.id.clone(), id);
@@ -310,7 +351,11 @@ impl Run<'_> {
             Some(target) => Some(target.clone()),
             None => self.made_for(action),
         };
-        let key = action.id.split_once('/').map_or(action.id.as_str(), |(_, key)| key).to_owned();
+        let key = action
+            .id
+            .split_once('/')
+            .map_or(action.id.as_str(), |(_, key)| key)
+            .to_owned();
         let mut json = match &action.work.body {
             Some(text) => Json::parse(text.as_str().as_bytes())
                 .map_err(|_| Failure::Stop(RestoreError::Plan(action.seq)))?,
@@ -353,7 +398,13 @@ impl Run<'_> {
         if resumed && let Some(id) = self.find_created(action, resolved, &resolved.body, since)? {
             return Ok(Ended::done(Some(id)));
         }
-        let id = self.post(action, resolved, &resolved.address.fill(path), &resolved.body, since)?;
+        let id = self.post(
+            action,
+            resolved,
+            &resolved.address.fill(path),
+            &resolved.body,
+            since,
+        )?;
         Ok(Ended::done(Some(id)))
     }
 
@@ -374,7 +425,9 @@ impl Run<'_> {
             let lost = match self.org.call(Method::POST, path.clone(), Some(sent), false) {
                 Ok(reply) => {
                     let parent = resolved.address.parent.as_deref();
-                    let id = Json::parse(&reply.body).ok().and_then(|json| id_of(object_type.entry(), parent, &json));
+                    let id = Json::parse(&reply.body)
+                        .ok()
+                        .and_then(|json| id_of(object_type.entry(), parent, &json));
                     match id {
                         Some(id) => return Ok(id),
                         None => OktaError::LostAnswer, // it was created, but the answer does not say what
@@ -428,20 +481,39 @@ impl Run<'_> {
     }
 
     /// Live objects among which a just created one would be.
-    fn candidates(&mut self, action: &Action, resolved: &Resolved, sent: &Json) -> Result<Vec<(Held, Json)>, Failure> {
+    fn candidates(
+        &mut self,
+        action: &Action,
+        resolved: &Resolved,
+        sent: &Json,
+    ) -> Result<Vec<(Held, Json)>, Failure> {
         if action.object_type.name() == "user" {
-            let Some(login) = text_at(sent, "profile.login") else { return Ok(Vec::new()) };
-            let address = Address { id: login.to_owned(), ..Address::default() };
-            return Ok(self.org.read(action.object_type, &address)?.into_iter().collect());
+            let Some(login) = text_at(sent, "profile.login") else {
+                return Ok(Vec::new());
+            };
+            let address = Address {
+                id: login.to_owned(),
+                ..Address::default()
+            };
+            return Ok(self
+                .org
+                .read(action.object_type, &address)?
+                .into_iter()
+                .collect());
         }
         Ok(self.org.list(action.object_type, &resolved.address)?)
     }
 
     /// Holds the creation back if an object with its natural key has appeared since the plan was made.
-    fn check_nothing_appeared(&mut self, action: &Action, resolved: &Resolved) -> Result<(), Failure> {
+    fn check_nothing_appeared(
+        &mut self,
+        action: &Action,
+        resolved: &Resolved,
+    ) -> Result<(), Failure> {
         let object_type = action.object_type;
         let under_made = action.work.references.iter().any(|reference| {
-            matches!(reference.now, Now::Made(_)) && Some(&reference.id) == action.work.parent.as_ref()
+            matches!(reference.now, Now::Made(_))
+                && Some(&reference.id) == action.work.parent.as_ref()
         });
         // Okta itself lets no two users or groups have the same name, and says so.
         if matches!(object_type.name(), "user" | "group") || under_made {
@@ -452,29 +524,51 @@ impl Run<'_> {
             let live = self.org.list(object_type, &resolved.address)?;
             self.appeared.insert(place.clone(), live);
         }
-        let appeared = self.appeared.get(&place).into_iter().flatten().find(|(held, json)| {
-            keys_match(object_type, &resolved.body, json)
-                && !action.work.same_key.contains(&held.id)
-                && !self.made.values().any(|id| *id == held.id)
-        });
+        let appeared = self
+            .appeared
+            .get(&place)
+            .into_iter()
+            .flatten()
+            .find(|(held, json)| {
+                keys_match(object_type, &resolved.body, json)
+                    && !action.work.same_key.contains(&held.id)
+                    && !self.made.values().any(|id| *id == held.id)
+            });
         match appeared {
-            Some((held, _)) => Err(held_back(format!("{} with the same name has appeared since the plan was made", held.id))),
+            Some((held, _)) => Err(held_back(format!(
+                "{} with the same name has appeared since the plan was made",
+                held.id
+            ))),
             None => Ok(()),
         }
     }
 
     // ---- updating ----
 
-    fn update(&mut self, action: &Action, resolved: &Resolved, activate: bool) -> Result<Ended, Failure> {
+    fn update(
+        &mut self,
+        action: &Action,
+        resolved: &Resolved,
+        activate: bool,
+    ) -> Result<Ended, Failure> {
         let (live, json) = self.read_target(action, resolved)?;
         if self.is_as_wanted(action, resolved, &live) {
             let id = self.settle_state(action, resolved, &json, activate)?;
-            return Ok(Ended { outcome: if self.intents.contains_key(&action.seq) { Outcome::Done } else { Outcome::Skipped }, id });
+            return Ok(Ended {
+                outcome: if self.intents.contains_key(&action.seq) {
+                    Outcome::Done
+                } else {
+                    Outcome::Skipped
+                },
+                id,
+            });
         }
         self.check_unmoved(action, &live)?;
         self.intend(action.seq)?;
         let entry = action.object_type.entry();
-        let must_rest = entry.lifecycle.is_some_and(|lifecycle| lifecycle.update_only_inactive);
+        let must_rest = entry
+            .lifecycle
+            .is_some_and(|lifecycle| lifecycle.update_only_inactive);
         let mut status = live_status(entry, &json).unwrap_or_default().to_owned();
         if must_rest && status == "ACTIVE" {
             self.lifecycle_call(action.object_type, &resolved.address, "deactivate")?;
@@ -488,9 +582,17 @@ impl Run<'_> {
     }
 
     /// Activates a rule that an interrupted update left at rest.
-    fn settle_state(&mut self, action: &Action, resolved: &Resolved, json: &Json, activate: bool) -> Result<Option<String>, Failure> {
+    fn settle_state(
+        &mut self,
+        action: &Action,
+        resolved: &Resolved,
+        json: &Json,
+        activate: bool,
+    ) -> Result<Option<String>, Failure> {
         let entry = action.object_type.entry();
-        let must_rest = entry.lifecycle.is_some_and(|lifecycle| lifecycle.update_only_inactive);
+        let must_rest = entry
+            .lifecycle
+            .is_some_and(|lifecycle| lifecycle.update_only_inactive);
         if must_rest && activate && live_status(entry, json) != Some("ACTIVE") {
             self.intend(action.seq)?;
             self.lifecycle_call(action.object_type, &resolved.address, "activate")?;
@@ -498,10 +600,19 @@ impl Run<'_> {
         Ok(None)
     }
 
-    fn send_update(&mut self, object_type: ObjectType, address: &Address, body: &Json) -> Result<(), Failure> {
+    fn send_update(
+        &mut self,
+        object_type: ObjectType,
+        address: &Address,
+        body: &Json,
+    ) -> Result<(), Failure> {
         let entry = object_type.entry();
         let mut sent = body.clone();
-        for path in entry.read_only.iter().chain(&["_links", "_embedded", "_link"]) {
+        for path in entry
+            .read_only
+            .iter()
+            .chain(&["_links", "_embedded", "_link"])
+        {
             remove(&mut sent, &steps(path));
         }
         if entry.name == "custom_role" {
@@ -512,11 +623,16 @@ impl Run<'_> {
             UpdateStyle::Merge(path) => (Method::POST, path),
             UpdateStyle::Never => return Err(held_back("Okta has no call that changes it")),
         };
-        self.org.call(method, address.fill(path), Some(&sent), true)?;
+        self.org
+            .call(method, address.fill(path), Some(&sent), true)?;
         Ok(())
     }
 
-    fn read_target(&mut self, action: &Action, resolved: &Resolved) -> Result<(Held, Json), Failure> {
+    fn read_target(
+        &mut self,
+        action: &Action,
+        resolved: &Resolved,
+    ) -> Result<(Held, Json), Failure> {
         self.org
             .read(action.object_type, &resolved.address)?
             .ok_or_else(|| held_back("it has gone since the plan was made"))
@@ -528,7 +644,9 @@ impl Run<'_> {
         let mut wanted = resolved.body.clone();
         remove(&mut wanted, &steps("priority"));
         values::additions(entry, &has, &wanted).is_empty()
-            && action.changes.iter().all(|change| change.to.is_some() || crate::plan::path::at(&has, &change.path).is_none())
+            && action.changes.iter().all(|change| {
+                change.to.is_some() || crate::plan::path::at(&has, &change.path).is_none()
+            })
     }
 
     /// Holds the action back if the live object is not what the plan saw.
@@ -542,10 +660,17 @@ impl Run<'_> {
     }
 
     /// For what cannot be changed in place: a new one under a passing name, the old one deleted, the name given.
-    fn recreate(&mut self, action: &Action, resolved: &Resolved, activate: bool) -> Result<Ended, Failure> {
+    fn recreate(
+        &mut self,
+        action: &Action,
+        resolved: &Resolved,
+        activate: bool,
+    ) -> Result<Ended, Failure> {
         let object_type = action.object_type;
         let entry = object_type.entry();
-        let (Some(create), Some(delete), Some(old)) = (entry.create, entry.delete, resolved.target.clone()) else {
+        let (Some(create), Some(delete), Some(old)) =
+            (entry.create, entry.delete, resolved.target.clone())
+        else {
             return Err(held_back("Okta has no call that makes it again"));
         };
         let old_live = self.org.read(object_type, &resolved.address)?;
@@ -557,9 +682,15 @@ impl Run<'_> {
             }
         }
         let since = self.intend(action.seq)?;
-        let name = text_at(&resolved.body, "name").unwrap_or_default().to_owned();
+        let name = text_at(&resolved.body, "name")
+            .unwrap_or_default()
+            .to_owned();
         let mut passing = resolved.body.clone();
-        set(&mut passing, &["name"], Some(Json::String(passing_name(&name))));
+        set(
+            &mut passing,
+            &["name"],
+            Some(Json::String(passing_name(&name))),
+        );
         let new = match self.made.get(&action.seq).cloned() {
             Some(id) => id,
             None => {
@@ -571,7 +702,10 @@ impl Run<'_> {
                     Some(id) => id,
                     None => self.post(action, resolved, create, &passing, since)?,
                 };
-                self.journal.append(&JournalRecord::Made { seq: action.seq, id: id.clone() })?;
+                self.journal.append(&JournalRecord::Made {
+                    seq: action.seq,
+                    id: id.clone(),
+                })?;
                 self.made.insert(action.seq, id.clone());
                 id
             }
@@ -581,13 +715,19 @@ impl Run<'_> {
                 self.lifecycle_call(object_type, &resolved.address, "deactivate")?;
             }
             debug_assert_ne!(old, new, "the old object is never the new one");
-            match self.org.call(Method::DELETE, resolved.address.fill(delete), None, true) {
+            match self
+                .org
+                .call(Method::DELETE, resolved.address.fill(delete), None, true)
+            {
                 Ok(_) => {}
                 Err(error) if error.is_gone() => {}
                 Err(error) => return Err(error.into()),
             }
         }
-        let address = Address { id: new.clone(), ..resolved.address.clone() };
+        let address = Address {
+            id: new.clone(),
+            ..resolved.address.clone()
+        };
         let Some((_, json)) = self.org.read(object_type, &address)? else {
             return Err(held_back("what was created in its place is gone"));
         };
@@ -629,24 +769,40 @@ impl Run<'_> {
         }
         self.intend(action.seq)?;
         let sent = values::update_body(entry, &has, &additions);
-        let address = Address { id: id.clone(), ..resolved.address.clone() };
+        let address = Address {
+            id: id.clone(),
+            ..resolved.address.clone()
+        };
         self.send_update(action.object_type, &address, &sent)?;
         Ok(Ended::done(Some(id)))
     }
 
-    fn find_made_by_okta(&mut self, action: &Action, resolved: &Resolved) -> Result<Option<(String, Held)>, Failure> {
+    fn find_made_by_okta(
+        &mut self,
+        action: &Action,
+        resolved: &Resolved,
+    ) -> Result<Option<(String, Held)>, Failure> {
         let object_type = action.object_type;
         let entry = object_type.entry();
         match entry.name {
             "profile_mapping" => self.find_mapping(action, resolved),
             "user_schema" => {
-                let Some(schema) = self.schema_of_user_type(resolved)? else { return Ok(None) };
-                let address = Address { id: schema.clone(), ..resolved.address.clone() };
-                Ok(self.org.read(object_type, &address)?.map(|(held, _)| (schema, held)))
+                let Some(schema) = self.schema_of_user_type(resolved)? else {
+                    return Ok(None);
+                };
+                let address = Address {
+                    id: schema.clone(),
+                    ..resolved.address.clone()
+                };
+                Ok(self
+                    .org
+                    .read(object_type, &address)?
+                    .map(|(held, _)| (schema, held)))
             }
-            "app_user_schema" => {
-                Ok(self.org.read(object_type, &resolved.address)?.map(|(held, _)| (held.id.clone(), held)))
-            }
+            "app_user_schema" => Ok(self
+                .org
+                .read(object_type, &resolved.address)?
+                .map(|(held, _)| (held.id.clone(), held))),
             _ => {
                 let wanted = &resolved.body;
                 Ok(self
@@ -654,7 +810,8 @@ impl Run<'_> {
                     .list(object_type, &resolved.address)?
                     .into_iter()
                     .find(|(_, json)| {
-                        values::system_mark(entry, json).is_some() && body::same_system_object(entry, wanted, json)
+                        values::system_mark(entry, json).is_some()
+                            && body::same_system_object(entry, wanted, json)
                     })
                     .map(|(held, _)| (held.id.clone(), held)))
             }
@@ -663,16 +820,27 @@ impl Run<'_> {
 
     /// The id of a user type's schema, which only a link of the type tells.
     fn schema_of_user_type(&mut self, resolved: &Resolved) -> Result<Option<String>, Failure> {
-        let Ok(user_type) = "user_type".parse::<ObjectType>() else { return Ok(None) };
-        let address = Address { id: resolved.address.parent.clone().unwrap_or_default(), ..Address::default() };
+        let Ok(user_type) = "user_type".parse::<ObjectType>() else {
+            return Ok(None);
+        };
+        let address = Address {
+            id: resolved.address.parent.clone().unwrap_or_default(),
+            ..Address::default()
+        };
         let link = self.org.read(user_type, &address)?.and_then(|(_, json)| {
-            text_at(&json, "_links.schema.href").and_then(|url| url.rsplit('/').next()).map(str::to_owned)
+            text_at(&json, "_links.schema.href")
+                .and_then(|url| url.rsplit('/').next())
+                .map(str::to_owned)
         });
         Ok(link)
     }
 
     /// A mapping is found by its two ends; the list leaves its properties out, and may forget its filters.
-    fn find_mapping(&mut self, action: &Action, resolved: &Resolved) -> Result<Option<(String, Held)>, Failure> {
+    fn find_mapping(
+        &mut self,
+        action: &Action,
+        resolved: &Resolved,
+    ) -> Result<Option<(String, Held)>, Failure> {
         let end = |place: &str| {
             action
                 .changes
@@ -693,19 +861,32 @@ impl Run<'_> {
         let mut found = None;
         self.org.follow(&path, None, &mut |raw| {
             let (held, json) = self.org.held(action.object_type, None, raw)?;
-            if text_at(&json, "source.id") == Some(&source) && text_at(&json, "target.id") == Some(&target) {
+            if text_at(&json, "source.id") == Some(&source)
+                && text_at(&json, "target.id") == Some(&target)
+            {
                 found = Some(held.id);
             }
             Ok(())
         })?;
         let Some(id) = found else { return Ok(None) };
-        let address = Address { id: id.clone(), ..Address::default() };
-        Ok(self.org.read(action.object_type, &address)?.map(|(held, _)| (id, held)))
+        let address = Address {
+            id: id.clone(),
+            ..Address::default()
+        };
+        Ok(self
+            .org
+            .read(action.object_type, &address)?
+            .map(|(held, _)| (id, held)))
     }
 
     // ---- states ----
 
-    fn state(&mut self, action: &Action, resolved: &Resolved, verb: &str) -> Result<Ended, Failure> {
+    fn state(
+        &mut self,
+        action: &Action,
+        resolved: &Resolved,
+        verb: &str,
+    ) -> Result<Ended, Failure> {
         let entry = action.object_type.entry();
         let (_, json) = self.read_target(action, resolved)?;
         let has = live_status(entry, &json).unwrap_or_default();
@@ -729,7 +910,12 @@ impl Run<'_> {
     }
 
     /// Changes a state. The answer to a user's activation holds a token: it is dropped unread.
-    fn lifecycle_call(&mut self, object_type: ObjectType, address: &Address, verb: &str) -> Result<(), Failure> {
+    fn lifecycle_call(
+        &mut self,
+        object_type: ObjectType,
+        address: &Address,
+        verb: &str,
+    ) -> Result<(), Failure> {
         let Some(lifecycle) = object_type.entry().lifecycle else {
             return Err(held_back("it has no state"));
         };
@@ -752,30 +938,52 @@ impl Run<'_> {
         let Some((method, path)) = entry.relate.and_then(|call| call.split_once(' ')) else {
             return Err(held_back("Okta has no call that makes it"));
         };
-        let new_end = action.work.references.iter().any(|reference| matches!(reference.now, Now::Made(_)));
-        if !entry.bare_relation && (!new_end || self.intents.contains_key(&action.seq)) {
-            if let Some((live, _)) = self.org.read(action.object_type, &resolved.address)? {
-                let has = values::parse(&live.body);
-                if values::additions(entry, &has, &resolved.body).is_empty() {
-                    return Ok(Ended::skipped(None));
-                }
-                if !self.intents.contains_key(&action.seq) {
-                    return Err(held_back("it was made with other values since the plan was made"));
-                }
+        let new_end = action
+            .work
+            .references
+            .iter()
+            .any(|reference| matches!(reference.now, Now::Made(_)));
+        if !entry.bare_relation
+            && (!new_end || self.intents.contains_key(&action.seq))
+            && let Some((live, _)) = self.org.read(action.object_type, &resolved.address)?
+        {
+            let has = values::parse(&live.body);
+            if values::additions(entry, &has, &resolved.body).is_empty() {
+                return Ok(Ended::skipped(None));
+            }
+            if !self.intents.contains_key(&action.seq) {
+                return Err(held_back(
+                    "it was made with other values since the plan was made",
+                ));
             }
         }
         self.intend(action.seq)?;
         let sent = (resolved.body != Json::Null).then_some(&resolved.body);
-        let method = if method == "POST" { Method::POST } else { Method::PUT };
+        let method = if method == "POST" {
+            Method::POST
+        } else {
+            Method::PUT
+        };
         // Assigning twice does no harm: the second time Okta says that it is assigned already.
-        match self.org.call(method, resolved.address.fill(path), sent, true) {
+        match self
+            .org
+            .call(method, resolved.address.fill(path), sent, true)
+        {
             Ok(_) => Ok(Ended::done(None)),
-            Err(error) if refusal(&error).is_some_and(|(_, code)| code == "E0000062") => Ok(Ended::skipped(None)),
+            Err(error) if refusal(&error).is_some_and(|(_, code)| code == "E0000062") => {
+                Ok(Ended::skipped(None))
+            }
             Err(error) => Err(error.into()),
         }
     }
 
-    fn link(&mut self, action: &Action, resolved: &Resolved, call: &str, end: &str) -> Result<Ended, Failure> {
+    fn link(
+        &mut self,
+        action: &Action,
+        resolved: &Resolved,
+        call: &str,
+        end: &str,
+    ) -> Result<Ended, Failure> {
         let entry = action.object_type.entry();
         let end = resolved.now.get(end).map_or(end, String::as_str);
         let (_, json) = self.read_target(action, resolved)?;
@@ -794,7 +1002,9 @@ impl Run<'_> {
         let Some((_, path)) = call.split_once(' ') else {
             return Err(held_back("Okta has no call that sets it"));
         };
-        let path = resolved.address.fill(&path.replace("{target}", &super::request::segment(end)));
+        let path = resolved
+            .address
+            .fill(&path.replace("{target}", &super::request::segment(end)));
         self.org.call(Method::PUT, path, None, true)?;
         Ok(Ended::done(None))
     }
@@ -802,28 +1012,46 @@ impl Run<'_> {
     // ---- the end ----
 
     fn verify(&mut self) -> Result<(), RestoreError> {
-        let total = u64::try_from(self.reports.values().filter(|report| report.outcome == Outcome::Done).count()).ok();
-        self.monitor.report(Progress::Phase { name: "verifying", total });
+        let total = u64::try_from(
+            self.reports
+                .values()
+                .filter(|report| report.outcome == Outcome::Done)
+                .count(),
+        )
+        .ok();
+        self.monitor.report(Progress::Phase {
+            name: "verifying",
+            total,
+        });
         let mut checked = Vec::new();
         for action in &self.plan.actions {
-            let done = self.reports.get(&action.seq).is_some_and(|report| report.outcome == Outcome::Done);
+            let done = self
+                .reports
+                .get(&action.seq)
+                .is_some_and(|report| report.outcome == Outcome::Done);
             if !done {
                 continue;
             }
-            let Ok(mut resolved) = self.resolve(action) else { continue };
+            let Ok(mut resolved) = self.resolve(action) else {
+                continue;
+            };
             if let Some(id) = self.made.get(&action.seq) {
                 resolved.address.id.clone_from(id);
             }
             checked.push((action, resolved));
         }
-        let found = verify::verify(&self.org, self.monitor, &checked).map_err(|error| match error {
-            OktaError::Cancelled => RestoreError::Cancelled,
-            error => RestoreError::Okta(error),
-        })?;
+        let found =
+            verify::verify(&self.org, self.monitor, &checked).map_err(|error| match error {
+                OktaError::Cancelled => RestoreError::Cancelled,
+                error => RestoreError::Okta(error),
+            })?;
         for (seq, (verification, differs)) in found {
             if let Some(report) = self.reports.get_mut(&seq) {
                 if verification != Verification::AsPlanned {
-                    self.warnings.insert(format!("{}/{} was read back and is not as planned", report.object_type, report.id));
+                    self.warnings.insert(format!(
+                        "{}/{} was read back and is not as planned",
+                        report.object_type, report.id
+                    ));
                 }
                 report.verification = verification;
                 report.differs = differs;
@@ -837,7 +1065,12 @@ impl Run<'_> {
         for report in self.reports.values() {
             *counts.entry(report.outcome).or_default() += 1;
         }
-        let off = |report: &&ActionReport| matches!(report.verification, Verification::Differs | Verification::Absent);
+        let off = |report: &&ActionReport| {
+            matches!(
+                report.verification,
+                Verification::Differs | Verification::Absent
+            )
+        };
         let not_as_planned = self.reports.values().filter(off).count();
         RestoreReport {
             counts,
@@ -867,7 +1100,8 @@ fn keys_match(object_type: ObjectType, sent: &Json, json: &Json) -> bool {
     match entry.name {
         // The type of a group is implied at creation.
         "group" => {
-            text_at(sent, "profile.name") == text_at(json, "profile.name") && text_at(json, "type") == Some("OKTA_GROUP")
+            text_at(sent, "profile.name") == text_at(json, "profile.name")
+                && text_at(json, "type") == Some("OKTA_GROUP")
         }
         _ => body::same_key(entry, sent, json),
     }

@@ -16,8 +16,8 @@ use crate::object::Coverage;
 use crate::okta::{OktaApi, OktaError};
 use crate::plan::path::text_at;
 use crate::plan::{
-    Held, IdMap, Knowledge, Live, Mode, ObjectName, PlanRequest, Presence, RestorePlan, Selection, State, StateError,
-    plan, values,
+    Held, IdMap, Knowledge, Live, Mode, ObjectName, PlanRequest, Presence, RestorePlan, Selection,
+    State, StateError, plan, values,
 };
 use crate::store::{SnapshotReader, StoreError};
 
@@ -67,9 +67,10 @@ impl PlanError {
     pub fn hint(&self) -> Option<String> {
         match self {
             Self::Okta(error) => error.hint(),
-            Self::NotInSnapshot(name) => {
-                Some(format!("List what it has with `orgkeepctl objects --snapshot S --type {}`.", name.object_type))
-            }
+            Self::NotInSnapshot(name) => Some(format!(
+                "List what it has with `orgkeepctl objects --snapshot S --type {}`.",
+                name.object_type
+            )),
             Self::Store(_) => Some("Run `orgkeepctl store check`.".to_owned()),
             Self::State(_) | Self::Cancelled => None,
         }
@@ -91,7 +92,10 @@ pub fn plan_restore(
     monitor: &dyn Monitor,
 ) -> Result<RestorePlan, PlanError> {
     for name in &selection.objects {
-        if !reader.contains(name.object_type, &name.id).map_err(PlanError::Store)? {
+        if !reader
+            .contains(name.object_type, &name.id)
+            .map_err(PlanError::Store)?
+        {
             return Err(PlanError::NotInSnapshot(name.clone()));
         }
     }
@@ -100,12 +104,16 @@ pub fn plan_restore(
     list(api, &types, &mut view, clock, monitor)?;
     let user: Option<ObjectType> = "user".parse().ok();
     if let Some(user) = user.filter(|user| !types.contains(user))
-        && users_needed(reader, &view, selection).map_err(PlanError::Store)? > reader.count(user) / USERS_PER_PAGE
+        && users_needed(reader, &view, selection).map_err(PlanError::Store)?
+            > reader.count(user) / USERS_PER_PAGE
     {
         types.insert(user);
         list(api, &BTreeSet::from([user]), &mut view, clock, monitor)?;
     }
-    monitor.report(Progress::Phase { name: "planning", total: None });
+    monitor.report(Progress::Phase {
+        name: "planning",
+        total: None,
+    });
     let live = LiveOrg {
         org: Org::new(api, clock, monitor),
         reader,
@@ -114,7 +122,14 @@ pub fn plan_restore(
         looked: RefCell::default(),
         members: RefCell::default(),
     };
-    let request = PlanRequest { snapshot: reader.info().id, target: reader, live: &live, id_map, selection, mode };
+    let request = PlanRequest {
+        snapshot: reader.info().id,
+        target: reader,
+        live: &live,
+        id_map,
+        selection,
+        mode,
+    };
     plan(&request).map_err(|error| match error.0.downcast::<OktaError>() {
         Ok(okta) if matches!(*okta, OktaError::Cancelled) => PlanError::Cancelled,
         Ok(okta) => PlanError::Okta(*okta),
@@ -125,10 +140,11 @@ pub fn plan_restore(
 /// The types that are listed as wholes for a plan.
 fn listed_types(selection: &Selection, mode: Mode) -> BTreeSet<ObjectType> {
     let whole = |object_type: &ObjectType| {
-        let small = object_type.entry().class != RestoreClass::Relation && !LARGE.contains(&object_type.name());
+        let small = object_type.entry().class != RestoreClass::Relation
+            && !LARGE.contains(&object_type.name());
         let named = selection.types.contains(object_type);
-        let everything = selection.is_everything()
-            && (mode == Mode::Additive || object_type.name() == "user");
+        let everything =
+            selection.is_everything() && (mode == Mode::Additive || object_type.name() == "user");
         small || named || everything
     };
     catalogue::all().filter(whole).collect()
@@ -149,20 +165,27 @@ fn list(
     };
     match collect(api, &options, view, clock, monitor) {
         Ok(_) => Ok(()),
-        Err(CollectError::Cancelled | CollectError::Okta(OktaError::Cancelled)) => Err(PlanError::Cancelled),
+        Err(CollectError::Cancelled | CollectError::Okta(OktaError::Cancelled)) => {
+            Err(PlanError::Cancelled)
+        }
         Err(CollectError::Okta(error)) => Err(PlanError::Okta(error)),
         Err(CollectError::Sink(error)) => Err(PlanError::Store(error)),
     }
 }
 
 /// About how many users a plan has to look at: the far ends of what comes back with a group or an app.
-fn users_needed(reader: &SnapshotReader, view: &LiveView<'_>, selection: &Selection) -> Result<u64, StoreError> {
+fn users_needed(
+    reader: &SnapshotReader,
+    view: &LiveView<'_>,
+    selection: &Selection,
+) -> Result<u64, StoreError> {
     let mut needed = 0;
     for relation in catalogue::all().filter(|t| matches!(t.name(), "group_member" | "app_user")) {
         for parent_type in relation.parents() {
             for id in view.removed(parent_type) {
                 if selection.takes(parent_type, id) {
-                    needed += u64::try_from(reader.child_ids(relation, id)?.len()).unwrap_or(u64::MAX);
+                    needed +=
+                        u64::try_from(reader.child_ids(relation, id)?.len()).unwrap_or(u64::MAX);
                 }
             }
         }
@@ -197,13 +220,18 @@ impl LiveOrg<'_> {
     }
 
     fn ask(&self, object_type: ObjectType, id: &str) -> Result<Presence, StateError> {
-        let mut address = Address { id: id.to_owned(), ..Address::default() };
+        let mut address = Address {
+            id: id.to_owned(),
+            ..Address::default()
+        };
         if object_type.has_parent() {
             let parent = match id.split_once('/') {
                 Some((parent, _)) => Some(parent.to_owned()),
                 None => State::get(self.reader, object_type, id)?.and_then(|held| held.parent),
             };
-            let Some(parent) = parent else { return Ok(Presence::Unknown) };
+            let Some(parent) = parent else {
+                return Ok(Presence::Unknown);
+            };
             address.parent = Some(parent);
         }
         if object_type.entry().get.is_none() {
@@ -216,7 +244,11 @@ impl LiveOrg<'_> {
         }
     }
 
-    fn ask_for_member(&self, relation: ObjectType, address: &Address) -> Result<Presence, StateError> {
+    fn ask_for_member(
+        &self,
+        relation: ObjectType,
+        address: &Address,
+    ) -> Result<Presence, StateError> {
         let parent = address.parent.clone().unwrap_or_default();
         let place = ObjectName::new(relation, &parent);
         if !self.members.borrow().contains_key(&place) {
@@ -227,27 +259,46 @@ impl LiveOrg<'_> {
             };
             self.members.borrow_mut().insert(place.clone(), listed);
         }
-        let here = self.members.borrow().get(&place).is_some_and(|members| members.contains(&address.id));
+        let here = self
+            .members
+            .borrow()
+            .get(&place)
+            .is_some_and(|members| members.contains(&address.id));
         Ok(match here {
-            true => Presence::Here(Held { id: address.id.clone(), parent: Some(parent), body: Vec::new() }),
+            true => Presence::Here(Held {
+                id: address.id.clone(),
+                parent: Some(parent),
+                body: Vec::new(),
+            }),
             false => Presence::Gone,
         })
     }
 
     /// A user with the login of one that is to be created: found by login, as the type was not listed.
     fn same_login(&self, id: &str) -> Result<Option<Held>, StateError> {
-        let Ok(user) = "user".parse::<ObjectType>() else { return Ok(None) };
-        let Some(stored) = State::get(self.reader, user, id)? else { return Ok(None) };
+        let Ok(user) = "user".parse::<ObjectType>() else {
+            return Ok(None);
+        };
+        let Some(stored) = State::get(self.reader, user, id)? else {
+            return Ok(None);
+        };
         let json = values::parse(&stored.body);
-        let Some(login) = text_at(&json, "profile.login") else { return Ok(None) };
+        let Some(login) = text_at(&json, "profile.login") else {
+            return Ok(None);
+        };
         match self.look_up(user, login)? {
-            Presence::Here(other) if !State::contains(self.reader, user, &other.id)? => Ok(Some(other)),
+            Presence::Here(other) if !State::contains(self.reader, user, &other.id)? => {
+                Ok(Some(other))
+            }
             _ => Ok(None),
         }
     }
 
     fn selected(&self, object_type: ObjectType) -> impl Iterator<Item = &ObjectName> {
-        self.selection.objects.iter().filter(move |name| name.object_type == object_type)
+        self.selection
+            .objects
+            .iter()
+            .filter(move |name| name.object_type == object_type)
     }
 }
 
@@ -269,9 +320,15 @@ impl Live for LiveOrg<'_> {
         match self.listed(object_type) {
             None => Knowledge::Looked,
             Some(Coverage::Complete) => Knowledge::Complete,
-            Some(Coverage::NotAvailable) if self.reader.count(object_type) == 0 => Knowledge::Complete,
-            Some(Coverage::NotAvailable) => Knowledge::Unreadable("the org does not have the feature".to_owned()),
-            Some(Coverage::MissingScope { scope }) => Knowledge::Unreadable(format!("{scope} is not granted")),
+            Some(Coverage::NotAvailable) if self.reader.count(object_type) == 0 => {
+                Knowledge::Complete
+            }
+            Some(Coverage::NotAvailable) => {
+                Knowledge::Unreadable("the org does not have the feature".to_owned())
+            }
+            Some(Coverage::MissingScope { scope }) => {
+                Knowledge::Unreadable(format!("{scope} is not granted"))
+            }
             Some(Coverage::Incomplete { reason }) => Knowledge::Unreadable(reason.clone()),
         }
     }
@@ -319,8 +376,14 @@ impl Live for LiveOrg<'_> {
         }
         let mut changed = Vec::new();
         for name in self.selected(object_type) {
-            let Presence::Here(live) = self.look_up(object_type, &name.id)? else { continue };
-            let before = self.reader.get(object_type, &name.id).map_err(state_error)?.map(held);
+            let Presence::Here(live) = self.look_up(object_type, &name.id)? else {
+                continue;
+            };
+            let before = self
+                .reader
+                .get(object_type, &name.id)
+                .map_err(state_error)?
+                .map(held);
             if before.is_some_and(|before| before.body != live.body) {
                 changed.push(live);
             }

@@ -17,7 +17,11 @@ use crate::plan::path::text_at;
 use crate::plan::{Held, values};
 
 /// What may stand in a path segment as it is.
-const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~');
+const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC
+    .remove(b'-')
+    .remove(b'_')
+    .remove(b'.')
+    .remove(b'~');
 
 /// How often a write is sent again while Okta says that something is still being set up.
 const SETTLE_TRIES_MAX: u32 = 8;
@@ -26,7 +30,9 @@ const SETTLE_TRIES_MAX: u32 = 8;
 const SETTLE_WAIT: Duration = Duration::from_millis(500);
 
 /// Codes that pass by themselves: users still activating, priorities, rules or user types being set up.
-const SETTLING: &[&str] = &["E0000112", "E0000239", "E0000249", "E0000253", "E0000254", "E0000263", "E0000268"];
+const SETTLING: &[&str] = &[
+    "E0000112", "E0000239", "E0000249", "E0000253", "E0000254", "E0000263", "E0000268",
+];
 
 /// Percent-encodes one segment of a path.
 pub(crate) fn segment(text: &str) -> String {
@@ -44,11 +50,20 @@ pub(crate) struct Address {
 
 impl Address {
     pub(crate) fn fill(&self, template: &str) -> String {
-        let key = self.id.split_once('/').map_or(self.id.as_str(), |(_, key)| key);
+        let key = self
+            .id
+            .split_once('/')
+            .map_or(self.id.as_str(), |(_, key)| key);
         template
             .replace("{id}", &segment(key))
-            .replace("{parent}", &segment(self.parent.as_deref().unwrap_or_default()))
-            .replace("{grandparent}", &segment(self.grandparent.as_deref().unwrap_or_default()))
+            .replace(
+                "{parent}",
+                &segment(self.parent.as_deref().unwrap_or_default()),
+            )
+            .replace(
+                "{grandparent}",
+                &segment(self.grandparent.as_deref().unwrap_or_default()),
+            )
     }
 }
 
@@ -78,8 +93,18 @@ pub(crate) struct Org<'a> {
 }
 
 impl<'a> Org<'a> {
-    pub(crate) fn new(api: &'a dyn OktaApi, clock: &'a dyn Clock, monitor: &'a dyn Monitor) -> Self {
-        Self { api, clock, monitor, now: RefCell::new(None), requests: Cell::new(0) }
+    pub(crate) fn new(
+        api: &'a dyn OktaApi,
+        clock: &'a dyn Clock,
+        monitor: &'a dyn Monitor,
+    ) -> Self {
+        Self {
+            api,
+            clock,
+            monitor,
+            now: RefCell::new(None),
+            requests: Cell::new(0),
+        }
     }
 
     pub(crate) fn requests(&self) -> u64 {
@@ -125,7 +150,11 @@ impl<'a> Org<'a> {
     }
 
     /// Reads one object; `None` if it is not there.
-    pub(crate) fn read(&self, object_type: ObjectType, address: &Address) -> Result<Option<(Held, Json)>, OktaError> {
+    pub(crate) fn read(
+        &self,
+        object_type: ObjectType,
+        address: &Address,
+    ) -> Result<Option<(Held, Json)>, OktaError> {
         let Some(get) = object_type.entry().get else {
             return Ok(None);
         };
@@ -133,25 +162,49 @@ impl<'a> Org<'a> {
             return self.read_with_attachment(object_type, address);
         }
         match self.send(&Call::get(address.fill(get))) {
-            Ok(reply) => self.held(object_type, address.parent.as_deref(), &reply.body).map(Some),
+            Ok(reply) => self
+                .held(object_type, address.parent.as_deref(), &reply.body)
+                .map(Some),
             Err(error) if error.is_gone() => Ok(None),
             Err(error) => Err(error),
         }
     }
 
     /// Reads an object whose own document leaves something out.
-    fn read_with_attachment(&self, object_type: ObjectType, address: &Address) -> Result<Option<(Held, Json)>, OktaError> {
+    fn read_with_attachment(
+        &self,
+        object_type: ObjectType,
+        address: &Address,
+    ) -> Result<Option<(Held, Json)>, OktaError> {
         self.requests.set(self.requests.get() + 2);
         let parent = address.parent.as_deref();
-        let found = collect_one(self.api, object_type, &address.id, parent, address.grandparent.as_deref())?;
+        let found = collect_one(
+            self.api,
+            object_type,
+            &address.id,
+            parent,
+            address.grandparent.as_deref(),
+        )?;
         Ok(found.map(|object| {
             let json = values::parse(&object.body);
-            (Held { id: object.id, parent: object.parent, body: object.body }, json)
+            (
+                Held {
+                    id: object.id,
+                    parent: object.parent,
+                    body: object.body,
+                },
+                json,
+            )
         }))
     }
 
     /// An answer's object in canonical form, and as it came.
-    pub(crate) fn held(&self, object_type: ObjectType, parent: Option<&str>, raw: &[u8]) -> Result<(Held, Json), OktaError> {
+    pub(crate) fn held(
+        &self,
+        object_type: ObjectType,
+        parent: Option<&str>,
+        raw: &[u8],
+    ) -> Result<(Held, Json), OktaError> {
         const BAD: OktaError = OktaError::Malformed { what: "an object" };
         let json = Json::parse(raw).map_err(|_| BAD)?;
         let entry = object_type.entry();
@@ -161,11 +214,22 @@ impl<'a> Org<'a> {
         } else {
             canonical(object_type, raw).map_err(|_| BAD)?.body
         };
-        Ok((Held { id, parent: parent.map(str::to_owned), body }, json))
+        Ok((
+            Held {
+                id,
+                parent: parent.map(str::to_owned),
+                body,
+            },
+            json,
+        ))
     }
 
     /// Reads every object of a type, or of a type under one parent.
-    pub(crate) fn list(&self, object_type: ObjectType, address: &Address) -> Result<Vec<(Held, Json)>, OktaError> {
+    pub(crate) fn list(
+        &self,
+        object_type: ObjectType,
+        address: &Address,
+    ) -> Result<Vec<(Held, Json)>, OktaError> {
         let entry = object_type.entry();
         let paths: Vec<String> = match entry.listing {
             Listing::Pages(paths) => paths.iter().map(|path| (*path).to_owned()).collect(),
@@ -212,8 +276,19 @@ impl<'a> Org<'a> {
     }
 
     /// Sends `POST`, `PUT` or `DELETE`.
-    pub(crate) fn call(&self, method: Method, path: String, body: Option<&Json>, safe_to_repeat: bool) -> Result<Reply, OktaError> {
-        self.write(&Call { method, path, body: body.map(Json::to_bytes), safe_to_repeat })
+    pub(crate) fn call(
+        &self,
+        method: Method,
+        path: String,
+        body: Option<&Json>,
+        safe_to_repeat: bool,
+    ) -> Result<Reply, OktaError> {
+        self.write(&Call {
+            method,
+            path,
+            body: body.map(Json::to_bytes),
+            safe_to_repeat,
+        })
     }
 }
 

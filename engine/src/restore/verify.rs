@@ -35,7 +35,10 @@ pub(crate) fn verify(
         let found = match action.work.operation {
             Operation::Relate => {
                 let parent = resolved.address.parent.clone().unwrap_or_default();
-                relations.entry((action.object_type.code(), parent)).or_default().push(pair);
+                relations
+                    .entry((action.object_type.code(), parent))
+                    .or_default()
+                    .push(pair);
                 continue;
             }
             _ => object(org, action, resolved),
@@ -49,13 +52,19 @@ pub(crate) fn verify(
             }
         }
         findings.insert(action.seq, (verification, differs));
-        monitor.report(Progress::Done { object_type: Some(action.object_type), count: 1 });
+        monitor.report(Progress::Done {
+            object_type: Some(action.object_type),
+            count: 1,
+        });
     }
     for ((_, parent), pairs) in relations {
         related(org, &parent, &pairs, &mut findings)?;
         if let Some((action, _)) = pairs.first() {
             let count = u64::try_from(pairs.len()).unwrap_or(0);
-            monitor.report(Progress::Done { object_type: Some(action.object_type), count });
+            monitor.report(Progress::Done {
+                object_type: Some(action.object_type),
+                count,
+            });
         }
     }
     Ok(findings)
@@ -90,20 +99,31 @@ fn bearable(
     }
 }
 
-fn object(org: &Org<'_>, action: &Action, resolved: &Resolved) -> Result<(Verification, Vec<String>), OktaError> {
+fn object(
+    org: &Org<'_>,
+    action: &Action,
+    resolved: &Resolved,
+) -> Result<(Verification, Vec<String>), OktaError> {
     let entry = action.object_type.entry();
     let Some((held, json)) = org.read(action.object_type, &resolved.address)? else {
         return Ok((Verification::Absent, Vec::new()));
     };
     let mut differs = Vec::new();
     match &action.work.operation {
-        Operation::Create | Operation::Update { .. } | Operation::Recreate { .. } | Operation::Adopt => {
+        Operation::Create
+        | Operation::Update { .. }
+        | Operation::Recreate { .. }
+        | Operation::Adopt => {
             let mut wanted = resolved.body.clone();
             for path in entry.secrets.iter().chain(&["credentials"]) {
                 remove(&mut wanted, &steps(path));
             }
             let has = values::parse(&held.body);
-            differs.extend(values::additions(entry, &has, &wanted).into_iter().map(|found| found.path.join(".")));
+            differs.extend(
+                values::additions(entry, &has, &wanted)
+                    .into_iter()
+                    .map(|found| found.path.join(".")),
+            );
         }
         Operation::Activate | Operation::Unsuspend => {
             let status = live_status(entry, &json).unwrap_or_default();
@@ -126,7 +146,11 @@ fn object(org: &Org<'_>, action: &Action, resolved: &Resolved) -> Result<(Verifi
         _ => {}
     }
     differs.retain(|path| !path.ends_with(body::SECRET_TO_BE_SET));
-    let verification = if differs.is_empty() { Verification::AsPlanned } else { Verification::Differs };
+    let verification = if differs.is_empty() {
+        Verification::AsPlanned
+    } else {
+        Verification::Differs
+    };
     Ok((verification, differs))
 }
 
@@ -137,32 +161,57 @@ fn related(
     pairs: &[&(&Action, Resolved)],
     findings: &mut Findings,
 ) -> Result<(), OktaError> {
-    let Some((first, _)) = pairs.first() else { return Ok(()) };
+    let Some((first, _)) = pairs.first() else {
+        return Ok(());
+    };
     let entry = first.object_type.entry();
-    debug_assert_eq!(entry.class, RestoreClass::Relation, "only relations are read by parent");
+    debug_assert_eq!(
+        entry.class,
+        RestoreClass::Relation,
+        "only relations are read by parent"
+    );
     let present: Option<BTreeSet<String>> = if pairs.len() <= PAIRS_MAX && entry.get.is_some() {
         None
     } else {
-        let address = Address { parent: Some(parent.to_owned()), ..Address::default() };
+        let address = Address {
+            parent: Some(parent.to_owned()),
+            ..Address::default()
+        };
         match org.list(first.object_type, &address) {
-            Ok(list) => {
-                Some(list.into_iter().filter_map(|(held, _)| held.id.split_once('/').map(|(_, key)| key.to_owned())).collect())
-            }
+            Ok(list) => Some(
+                list.into_iter()
+                    .filter_map(|(held, _)| held.id.split_once('/').map(|(_, key)| key.to_owned()))
+                    .collect(),
+            ),
             Err(error) => {
                 let unknown = bearable(Err(error))?;
-                findings.extend(pairs.iter().map(|(action, _)| (action.seq, unknown.clone())));
+                findings.extend(
+                    pairs
+                        .iter()
+                        .map(|(action, _)| (action.seq, unknown.clone())),
+                );
                 return Ok(());
             }
         }
     };
     for (action, resolved) in pairs {
-        let key = resolved.address.id.split_once('/').map_or(resolved.address.id.as_str(), |(_, key)| key);
+        let key = resolved
+            .address
+            .id
+            .split_once('/')
+            .map_or(resolved.address.id.as_str(), |(_, key)| key);
         let here = match &present {
             Some(present) => Ok(present.contains(key)),
-            None => org.read(action.object_type, &resolved.address).map(|found| found.is_some()),
+            None => org
+                .read(action.object_type, &resolved.address)
+                .map(|found| found.is_some()),
         };
         let found = here.map(|here| {
-            let verification = if here { Verification::AsPlanned } else { Verification::Absent };
+            let verification = if here {
+                Verification::AsPlanned
+            } else {
+                Verification::Absent
+            };
             (verification, Vec::new())
         });
         findings.insert(action.seq, bearable(found)?);

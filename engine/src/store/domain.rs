@@ -61,7 +61,11 @@ impl fmt::Debug for DomainStore {
 }
 
 impl DomainStore {
-    pub(super) fn open(inner: Arc<Inner>, domain: DomainId, keys: DomainKeys) -> Result<Self, StoreError> {
+    pub(super) fn open(
+        inner: Arc<Inner>,
+        domain: DomainId,
+        keys: DomainKeys,
+    ) -> Result<Self, StoreError> {
         let shared = Shared {
             inner,
             domain,
@@ -70,7 +74,9 @@ impl DomainStore {
             cache: Mutex::default(),
             writing: AtomicBool::new(false),
         };
-        let store = Self { shared: Arc::new(shared) };
+        let store = Self {
+            shared: Arc::new(shared),
+        };
         store.shared.load_names()?;
         for problem in store.catch_up()? {
             tracing::warn!(%domain, blob = problem.blob, what = problem.what, "part of the store could not be read");
@@ -129,8 +135,15 @@ impl DomainStore {
     /// When the index fails.
     pub fn log_position(&self) -> Result<Option<Vec<u8>>, StoreError> {
         let newest = index::newest_snapshot(&self.shared.inner.index.read(), self.shared.domain)?;
-        let Some(newest) = newest else { return Ok(None) };
-        Ok(Some(self.shared.keys.open_for_index(WATERMARK_SEAL, &newest.watermark)?.to_vec()))
+        let Some(newest) = newest else {
+            return Ok(None);
+        };
+        Ok(Some(
+            self.shared
+                .keys
+                .open_for_index(WATERMARK_SEAL, &newest.watermark)?
+                .to_vec(),
+        ))
     }
 
     /// The versions of one object, oldest first, over the snapshots that are not removed.
@@ -138,11 +151,17 @@ impl DomainStore {
     /// # Errors
     ///
     /// When the storage or the index fails.
-    pub fn history(&self, object_type: ObjectType, id: &str) -> Result<Vec<VersionInfo>, StoreError> {
+    pub fn history(
+        &self,
+        object_type: ObjectType,
+        id: &str,
+    ) -> Result<Vec<VersionInfo>, StoreError> {
         let shared = &self.shared;
         let (versions, snapshots) = {
             let read = shared.inner.index.read();
-            let Some(space) = index::space(&read, shared.domain, object_type.code())? else { return Ok(Vec::new()) };
+            let Some(space) = index::space(&read, shared.domain, object_type.code())? else {
+                return Ok(Vec::new());
+            };
             let mut versions = Vec::new();
             for key in shared.locate(&read, space, object_type, id)? {
                 versions.extend(index::versions_of(&read, space, key)?);
@@ -158,11 +177,18 @@ impl DomainStore {
                 .filter(|row| !row.removed && row.sequence >= version.first)
                 .filter(|row| version.last.is_none_or(|last| row.sequence < last))
                 .collect();
-            let Some(first) = within.first() else { continue };
-            let began = snapshots.iter().find(|row| row.sequence == version.first).unwrap_or(first);
-            let unobserved = within
+            let Some(first) = within.first() else {
+                continue;
+            };
+            let began = snapshots
                 .iter()
-                .filter(|row| row.coverage.get(&object_type.code()).is_none_or(|coverage| *coverage != Coverage::Complete));
+                .find(|row| row.sequence == version.first)
+                .unwrap_or(first);
+            let unobserved = within.iter().filter(|row| {
+                row.coverage
+                    .get(&object_type.code())
+                    .is_none_or(|coverage| *coverage != Coverage::Complete)
+            });
             history.push(VersionInfo {
                 first_snapshot: first.id,
                 last_snapshot: version.last.and(within.last()).map(|row| row.id),
@@ -191,7 +217,9 @@ impl DomainStore {
         let to = self.sequence_of(to)?;
         let spaces = index::spaces(&self.shared.inner.index.read(), self.shared.domain)?;
         for (code, space) in spaces {
-            let Some(object_type) = ObjectType::from_code(code) else { continue };
+            let Some(object_type) = ObjectType::from_code(code) else {
+                continue;
+            };
             let mut changes = Vec::new();
             {
                 let read = self.shared.inner.index.read();
@@ -203,7 +231,11 @@ impl DomainStore {
                     let kind = match (before, after) {
                         (None, Some(_)) => ChangeKind::Added,
                         (Some(_), None) => ChangeKind::Removed,
-                        (Some(before), Some(after)) if fingerprint(&before) != fingerprint(&after) => ChangeKind::Changed,
+                        (Some(before), Some(after))
+                            if fingerprint(&before) != fingerprint(&after) =>
+                        {
+                            ChangeKind::Changed
+                        }
                         _ => continue,
                     };
                     changes.push((kind, key));
@@ -211,7 +243,11 @@ impl DomainStore {
             }
             for (kind, key) in changes {
                 let id = self.shared.id_text(object_type, key)?;
-                see(Change { kind, object_type, id })?;
+                see(Change {
+                    kind,
+                    object_type,
+                    id,
+                })?;
             }
         }
         Ok(())
@@ -219,8 +255,14 @@ impl DomainStore {
 
     fn sequence_of(&self, snapshot: SnapshotId) -> Result<u32, StoreError> {
         let row = index::snapshot(&self.shared.inner.index.read(), snapshot)?;
-        let row = row.filter(|row| !row.removed).ok_or(StoreError::UnknownSnapshot { snapshot })?;
-        if row.domain == self.shared.domain { Ok(row.sequence) } else { Err(StoreError::DifferentDomains) }
+        let row = row
+            .filter(|row| !row.removed)
+            .ok_or(StoreError::UnknownSnapshot { snapshot })?;
+        if row.domain == self.shared.domain {
+            Ok(row.sequence)
+        } else {
+            Err(StoreError::DifferentDomains)
+        }
     }
 
     /// Protects a snapshot from retention, or no longer.
@@ -243,16 +285,28 @@ impl DomainStore {
         self.put_marker(snapshot, false, true)
     }
 
-    fn put_marker(&self, snapshot: SnapshotId, pinned: bool, removed: bool) -> Result<(), StoreError> {
+    fn put_marker(
+        &self,
+        snapshot: SnapshotId,
+        pinned: bool,
+        removed: bool,
+    ) -> Result<(), StoreError> {
         let shared = &self.shared;
         let epoch = shared.keys.newest().ok_or(KeyError::NotSealed)?;
         let mut bytes = MARKER_MAGIC.to_vec();
         bytes.extend_from_slice(&epoch.number.to_le_bytes());
         let aad = marker_aad(shared.domain, snapshot);
-        bytes.extend_from_slice(&seal(&epoch.record, &aad, &[u8::from(pinned), u8::from(removed)])?);
+        bytes.extend_from_slice(&seal(
+            &epoch.record,
+            &aad,
+            &[u8::from(pinned), u8::from(removed)],
+        )?);
         let prefix = format!("{}/markers/{snapshot}/", shared.domain);
         shared.inner.put_numbered(&prefix, SealedBlob::new(bytes))?;
-        Ok(shared.inner.index.transact(|transaction| index::mark(transaction, snapshot, pinned, removed))?)
+        Ok(shared
+            .inner
+            .index
+            .transact(|transaction| index::mark(transaction, snapshot, pinned, removed))?)
     }
 
     /// Reads into the index what it has not seen of the domain's records and markers; gives what could not be read.
@@ -261,12 +315,19 @@ impl DomainStore {
         let mut problems = Vec::new();
         let known: BTreeSet<SnapshotId> = {
             let read = shared.inner.index.read();
-            index::timeline(&read, shared.domain)?.into_iter().map(|moment| moment.id).collect()
+            index::timeline(&read, shared.domain)?
+                .into_iter()
+                .map(|moment| moment.id)
+                .collect()
         };
         let prefix = format!("{}/records/", shared.domain);
         let mut unseen = Vec::new();
         for blob in shared.inner.blobs.list(&prefix)? {
-            let Some(snapshot) = blob.name.strip_prefix(&prefix).and_then(|id| id.parse::<SnapshotId>().ok()) else {
+            let Some(snapshot) = blob
+                .name
+                .strip_prefix(&prefix)
+                .and_then(|id| id.parse::<SnapshotId>().ok())
+            else {
                 problems.push(StoreProblem::new(&blob.name, "it has no business here"));
                 continue;
             };
@@ -298,7 +359,10 @@ impl DomainStore {
     }
 
     /// Reads all of the domain into another index, with the same keys; gives what could not be read, and how many snapshots could.
-    pub(super) fn rebuilt_in(&self, other: &super::Store) -> Result<(Vec<StoreProblem>, u64), StoreError> {
+    pub(super) fn rebuilt_in(
+        &self,
+        other: &super::Store,
+    ) -> Result<(Vec<StoreProblem>, u64), StoreError> {
         let domain = self.shared.domain;
         let rebuilt = Self {
             shared: Arc::new(Shared {
@@ -321,11 +385,18 @@ impl DomainStore {
         let prefix = format!("{}/markers/", shared.domain);
         let mut newest: BTreeMap<SnapshotId, (u64, String)> = BTreeMap::new();
         for blob in shared.inner.blobs.list(&prefix)? {
-            let parts = blob.name.strip_prefix(&prefix).and_then(|rest| rest.split_once('/'));
-            let parsed = parts.and_then(|(id, number)| Some((id.parse::<SnapshotId>().ok()?, number.parse().ok()?)));
+            let parts = blob
+                .name
+                .strip_prefix(&prefix)
+                .and_then(|rest| rest.split_once('/'));
+            let parsed = parts.and_then(|(id, number)| {
+                Some((id.parse::<SnapshotId>().ok()?, number.parse().ok()?))
+            });
             match parsed {
                 Some((snapshot, number)) => {
-                    let found = newest.entry(snapshot).or_insert((number, blob.name.clone()));
+                    let found = newest
+                        .entry(snapshot)
+                        .or_insert((number, blob.name.clone()));
                     if number >= found.0 {
                         *found = (number, blob.name);
                     }
@@ -339,7 +410,9 @@ impl DomainStore {
                 Some((pinned, removed)) => {
                     let row = index::snapshot(&shared.inner.index.read(), snapshot)?;
                     if row.is_some_and(|row| (row.pinned, row.removed) != (pinned, removed)) {
-                        shared.inner.index.transact(|transaction| index::mark(transaction, snapshot, pinned, removed))?;
+                        shared.inner.index.transact(|transaction| {
+                            index::mark(transaction, snapshot, pinned, removed)
+                        })?;
                     }
                 }
                 None => problems.push(StoreProblem::new(&name, "the marker does not open")),
@@ -391,13 +464,18 @@ impl Shared {
         let from = self.names().next();
         let mut failed = None;
         let mut found = Vec::new();
-        index::names(&self.inner.index.read(), self.domain, from, &mut |number, text| match text {
-            NameText::Clear(text) => found.push((number, text)),
-            NameText::Sealed(sealed) => match self.keys.open_for_index(NAME_SEAL, &sealed) {
-                Ok(text) => found.push((number, String::from_utf8_lossy(&text).into_owned())),
-                Err(error) => failed = Some(error),
+        index::names(
+            &self.inner.index.read(),
+            self.domain,
+            from,
+            &mut |number, text| match text {
+                NameText::Clear(text) => found.push((number, text)),
+                NameText::Sealed(sealed) => match self.keys.open_for_index(NAME_SEAL, &sealed) {
+                    Ok(text) => found.push((number, String::from_utf8_lossy(&text).into_owned())),
+                    Err(error) => failed = Some(error),
+                },
             },
-        })?;
+        )?;
         if let Some(error) = failed {
             return Err(error.into());
         }
@@ -424,13 +502,23 @@ impl Shared {
     ) -> Result<Vec<Key>, StoreError> {
         let names = self.names();
         if ids_hold_parent(object_type) {
-            let numbers = id.split_once('/').and_then(|(parent, key)| Some((names.number(parent)?, names.number(key)?)));
-            return Ok(numbers.map(|(parent, key)| Key { parent, key }).into_iter().collect());
+            let numbers = id
+                .split_once('/')
+                .and_then(|(parent, key)| Some((names.number(parent)?, names.number(key)?)));
+            return Ok(numbers
+                .map(|(parent, key)| Key { parent, key })
+                .into_iter()
+                .collect());
         }
-        let Some(key) = names.number(id) else { return Ok(Vec::new()) };
+        let Some(key) = names.number(id) else {
+            return Ok(Vec::new());
+        };
         if object_type.has_parent() {
             let parents = index::parents_of(read, space, key)?;
-            return Ok(parents.into_iter().map(|parent| Key { parent, key }).collect());
+            return Ok(parents
+                .into_iter()
+                .map(|parent| Key { parent, key })
+                .collect());
         }
         Ok(vec![Key { parent: 0, key }])
     }
@@ -439,7 +527,9 @@ impl Shared {
     pub(super) fn id_text(&self, object_type: ObjectType, key: Key) -> Result<String, StoreError> {
         let names = self.names();
         let name = |number| {
-            names.name(number).ok_or_else(|| StoreError::Mismatch { what: "an id whose number is unknown".to_owned() })
+            names.name(number).ok_or_else(|| StoreError::Mismatch {
+                what: "an id whose number is unknown".to_owned(),
+            })
         };
         if ids_hold_parent(object_type) {
             Ok(format!("{}/{}", name(key.parent)?, name(key.key)?))
@@ -453,16 +543,27 @@ impl Shared {
         self.names().name(key.parent).map(str::to_owned)
     }
 
-    pub(super) fn read_record(&self, snapshot: SnapshotId, name: &str) -> Result<Record, StoreError> {
+    pub(super) fn read_record(
+        &self,
+        snapshot: SnapshotId,
+        name: &str,
+    ) -> Result<Record, StoreError> {
         let blob = self.inner.blobs.get(name)?;
-        Record::open(&self.keys, self.domain, snapshot, &blob)
-            .map_err(|source: RecordError| StoreError::Record { record: name.to_owned(), source })
+        Record::open(&self.keys, self.domain, snapshot, &blob).map_err(|source: RecordError| {
+            StoreError::Record {
+                record: name.to_owned(),
+                source,
+            }
+        })
     }
 
     fn open_marker(&self, snapshot: SnapshotId, blob: &[u8]) -> Option<(bool, bool)> {
         let (epoch, sealed) = blob.strip_prefix(MARKER_MAGIC)?.split_first_chunk::<4>()?;
         let keys = self.keys.epoch(u32::from_le_bytes(*epoch))?;
-        match open(&keys.record, &marker_aad(self.domain, snapshot), sealed).ok()?.as_slice() {
+        match open(&keys.record, &marker_aad(self.domain, snapshot), sealed)
+            .ok()?
+            .as_slice()
+        {
             [pinned, removed] => Some((*pinned != 0, *removed != 0)),
             _ => None,
         }
@@ -470,8 +571,10 @@ impl Shared {
 
     /// Opens a chunk that the index names, from memory where it was opened lately.
     pub(super) fn chunk(&self, no: i64) -> Result<Arc<Chunk>, StoreError> {
-        let row = index::chunk(&self.inner.index.read(), no)?
-            .ok_or_else(|| StoreError::Mismatch { what: "a chunk that it does not name".to_owned() })?;
+        let row =
+            index::chunk(&self.inner.index.read(), no)?.ok_or_else(|| StoreError::Mismatch {
+                what: "a chunk that it does not name".to_owned(),
+            })?;
         let name = (row.pack, row.place);
         {
             let mut cache = self.cache();
@@ -486,7 +589,9 @@ impl Shared {
         cache.bytes += chunk.bytes();
         cache.chunks.push_back((name, Arc::clone(&chunk)));
         while cache.bytes > CACHE_BYTES_MAX && cache.chunks.len() > 1 {
-            let Some((_, oldest)) = cache.chunks.pop_front() else { break };
+            let Some((_, oldest)) = cache.chunks.pop_front() else {
+                break;
+            };
             cache.bytes -= oldest.bytes();
         }
         Ok(chunk)
@@ -494,15 +599,35 @@ impl Shared {
 
     pub(super) fn open_chunk(&self, row: &index::ChunkRow) -> Result<Chunk, StoreError> {
         let pack = self.pack_name(row.pack);
-        let sealed = self.inner.blobs.get_range(&pack, row.entry.offset, row.entry.bytes)?;
+        let sealed = self
+            .inner
+            .blobs
+            .get_range(&pack, row.entry.offset, row.entry.bytes)?;
         self.decode_chunk(row, &pack, &sealed)
     }
 
-    fn decode_chunk(&self, row: &index::ChunkRow, pack: &str, sealed: &[u8]) -> Result<Chunk, StoreError> {
-        let damaged = |source| StoreError::Pack { pack: pack.to_owned(), source };
-        let plain = open_chunk(&self.keys, row.epoch, self.domain, row.pack, row.place, &row.entry, sealed)
-            .map_err(damaged)?;
-        Chunk::decode(&plain, &*self.names()).map_err(|source| damaged(crate::pack::PackError::Decode(source)))
+    fn decode_chunk(
+        &self,
+        row: &index::ChunkRow,
+        pack: &str,
+        sealed: &[u8],
+    ) -> Result<Chunk, StoreError> {
+        let damaged = |source| StoreError::Pack {
+            pack: pack.to_owned(),
+            source,
+        };
+        let plain = open_chunk(
+            &self.keys,
+            row.epoch,
+            self.domain,
+            row.pack,
+            row.place,
+            &row.entry,
+            sealed,
+        )
+        .map_err(damaged)?;
+        Chunk::decode(&plain, &*self.names())
+            .map_err(|source| damaged(crate::pack::PackError::Decode(source)))
     }
 
     pub(super) fn pack_name(&self, pack: PackId) -> String {
@@ -510,7 +635,11 @@ impl Shared {
     }
 
     /// The body of a version and its content id, checked against what the index says of it.
-    pub(super) fn body(&self, version: &Version, last: &mut LastChunk) -> Result<(Vec<u8>, ContentId), StoreError> {
+    pub(super) fn body(
+        &self,
+        version: &Version,
+        last: &mut LastChunk,
+    ) -> Result<(Vec<u8>, ContentId), StoreError> {
         let Some((place, fingerprint)) = version.body else {
             return Ok((Vec::new(), self.keys.content_id(b"")));
         };
@@ -518,20 +647,34 @@ impl Shared {
             Some((no, chunk)) if *no == place.chunk() => Arc::clone(chunk),
             _ => self.chunk(place.chunk())?,
         };
-        let body = chunk.get(place.ordinal()).filter(|(key, _)| *key == version.key).map(|(_, body)| body);
+        let body = chunk
+            .get(place.ordinal().into())
+            .filter(|(key, _)| *key == version.key)
+            .map(|(_, body)| body);
         let found = body.map(|body| (body.to_vec(), self.keys.content_id(body)));
         last.0 = Some((place.chunk(), chunk));
         found
             .filter(|(_, content)| content.fingerprint() == fingerprint)
-            .ok_or_else(|| StoreError::Mismatch { what: "another object in its place".to_owned() })
+            .ok_or_else(|| StoreError::Mismatch {
+                what: "a version that is not in its place".to_owned(),
+            })
     }
 
     /// Reads a record that the index has not seen, and the packs it names, into the index.
     ///
     /// A pack or a chunk that cannot be read makes its type incomplete in this snapshot; the problem is given back.
-    fn read_in(&self, snapshot: SnapshotId, mut record: Record, bytes: u64) -> Result<Vec<StoreProblem>, StoreError> {
+    fn read_in(
+        &self,
+        snapshot: SnapshotId,
+        mut record: Record,
+        bytes: u64,
+    ) -> Result<Vec<StoreProblem>, StoreError> {
         let mut problems = Vec::new();
-        self.add_names((record.ids_first..).zip(&record.ids).map(|(number, id)| (number, id.text.as_str())));
+        self.add_names(
+            (record.ids_first..)
+                .zip(&record.ids)
+                .map(|(number, id)| (number, id.text.as_str())),
+        );
         let mut packs: Vec<Option<PackRow>> = Vec::new();
         for (pack, _) in &record.packs {
             match self.read_pack(*pack) {
@@ -549,7 +692,9 @@ impl Shared {
             if !found.is_empty() {
                 record.coverage.insert(
                     delta.type_code,
-                    Coverage::Incomplete { reason: "some of its data in the store are damaged".to_owned() },
+                    Coverage::Incomplete {
+                        reason: "some of its data in the store are damaged".to_owned(),
+                    },
                 );
             }
             problems.extend(found);
@@ -569,7 +714,12 @@ impl Shared {
         let bytes = self.inner.blobs.get(&name)?;
         let (epoch, entries) = read_directory(&self.keys, self.domain, pack, &bytes)
             .map_err(|source| StoreError::Pack { pack: name, source })?;
-        Ok(PackRow { id: pack, epoch, bytes: bytes.len() as u64, entries })
+        Ok(PackRow {
+            id: pack,
+            epoch,
+            bytes: bytes.len() as u64,
+            entries,
+        })
     }
 
     fn read_in_type(
@@ -583,19 +733,35 @@ impl Shared {
         let mut applied = AppliedType::of(delta.type_code);
         let mut runs: BTreeMap<(usize, usize), Vec<(usize, usize)>> = BTreeMap::new();
         for run in &delta.runs {
-            runs.entry((run.pack, run.chunk)).or_default().push((run.first, run.rows));
+            runs.entry((run.pack, run.chunk))
+                .or_default()
+                .push((run.first, run.rows));
         }
         for ((pack, place), ranges) in runs {
             let Some(Some(row)) = packs.get(pack) else {
-                let name = named.get(pack).map(|(id, _)| self.pack_name(*id)).unwrap_or_default();
-                problems.push(StoreProblem::new(&name, "a chunk of it is named by a record"));
+                let name = named
+                    .get(pack)
+                    .map(|(id, _)| self.pack_name(*id))
+                    .unwrap_or_default();
+                problems.push(StoreProblem::new(
+                    &name,
+                    "a chunk of it is named by a record",
+                ));
                 continue;
             };
             let Some(entry) = row.entries.get(place) else {
-                problems.push(StoreProblem::new(&self.pack_name(row.id), "it lacks a chunk that a record names"));
+                problems.push(StoreProblem::new(
+                    &self.pack_name(row.id),
+                    "it lacks a chunk that a record names",
+                ));
                 continue;
             };
-            let chunk_row = index::ChunkRow { pack: row.id, epoch: row.epoch, place, entry: *entry };
+            let chunk_row = index::ChunkRow {
+                pack: row.id,
+                epoch: row.epoch,
+                place,
+                entry: *entry,
+            };
             let chunk = match self.open_chunk(&chunk_row) {
                 Ok(chunk) => chunk,
                 Err(error @ (StoreError::Pack { .. } | StoreError::Blob(_))) => {
@@ -604,9 +770,16 @@ impl Shared {
                 }
                 Err(error) => return Err(error),
             };
-            for ordinal in ranges.into_iter().flat_map(|(first, rows)| first..first.saturating_add(rows)) {
-                let (Some((key, body)), Ok(short)) = (chunk.get(ordinal), u16::try_from(ordinal)) else {
-                    problems.push(StoreProblem::new(&self.pack_name(row.id), "a chunk of it is shorter than its record says"));
+            for ordinal in ranges
+                .into_iter()
+                .flat_map(|(first, rows)| first..first.saturating_add(rows))
+            {
+                let (Some((key, body)), Ok(short)) = (chunk.get(ordinal), u16::try_from(ordinal))
+                else {
+                    problems.push(StoreProblem::new(
+                        &self.pack_name(row.id),
+                        "a chunk of it is shorter than its record says",
+                    ));
                     break;
                 };
                 applied.put.push(NewVersion {
@@ -624,7 +797,9 @@ impl Shared {
             if let Some(Some(row)) = packs.get(found.pack)
                 && found.chunk < row.entries.len()
             {
-                applied.observations.push((found.bucket, row.id, found.chunk, found.digest));
+                applied
+                    .observations
+                    .push((found.bucket, row.id, found.chunk, found.digest));
             }
         }
         types.push(applied);
@@ -652,7 +827,9 @@ impl Shared {
             record_bytes,
             coverage: record.coverage.clone(),
             counts: record.counts.clone(),
-            watermark: self.keys.seal_for_index(WATERMARK_SEAL, &record.watermark)?,
+            watermark: self
+                .keys
+                .seal_for_index(WATERMARK_SEAL, &record.watermark)?,
         })
     }
 
@@ -680,7 +857,11 @@ impl Shared {
             }
             Ok(())
         })?;
-        self.add_names((ids_first..).zip(ids).map(|(number, id)| (number, id.text.as_str())));
+        self.add_names(
+            (ids_first..)
+                .zip(ids)
+                .map(|(number, id)| (number, id.text.as_str())),
+        );
         Ok(SnapshotInfo::from(row.clone()))
     }
 
@@ -693,10 +874,20 @@ impl Shared {
         };
         match self.chunk(no) {
             Ok(chunk) => {
-                let by_key = chunk.rows().iter().enumerate().map(|(ordinal, key)| (*key, ordinal)).collect();
-                Ok(Observed { chunk: Some(chunk), by_key })
+                let by_key = chunk
+                    .rows()
+                    .iter()
+                    .enumerate()
+                    .map(|(ordinal, key)| (*key, ordinal))
+                    .collect();
+                Ok(Observed {
+                    chunk: Some(chunk),
+                    by_key,
+                })
             }
-            Err(StoreError::Pack { .. } | StoreError::Blob(_) | StoreError::Mismatch { .. }) => Ok(Observed::default()),
+            Err(StoreError::Pack { .. } | StoreError::Blob(_) | StoreError::Mismatch { .. }) => {
+                Ok(Observed::default())
+            }
             Err(error) => Err(error),
         }
     }
@@ -716,24 +907,33 @@ pub(super) struct Observed {
 impl Observed {
     pub(super) fn get(&self, key: Key) -> &[u8] {
         let found = self.chunk.as_ref().zip(self.by_key.get(&key));
-        found.and_then(|(chunk, ordinal)| chunk.get(*ordinal)).map(|(_, body)| body).unwrap_or_default()
+        found
+            .and_then(|(chunk, ordinal)| chunk.get(*ordinal))
+            .map(|(_, body)| body)
+            .unwrap_or_default()
     }
 
     pub(super) fn iter(&self) -> impl Iterator<Item = (Key, &[u8])> {
         let chunk = self.chunk.as_deref();
-        chunk.into_iter().flat_map(|chunk| (0..chunk.rows().len()).filter_map(|ordinal| chunk.get(ordinal)))
+        chunk
+            .into_iter()
+            .flat_map(|chunk| (0..chunk.rows().len()).filter_map(|ordinal| chunk.get(ordinal)))
     }
 }
 
 /// The bucket in which an object's observations are kept: its parent's, or one of 4,096 numbers.
 pub(super) fn bucket(object_type: ObjectType, key: Key) -> u32 {
-    if ids_hold_parent(object_type) { key.parent } else { key.key >> 12 }
+    if ids_hold_parent(object_type) {
+        key.parent
+    } else {
+        key.key >> 12
+    }
 }
 
 impl AppliedType {
     pub(super) fn of(type_code: u16) -> Self {
-        let own_ids_under_parents =
-            ObjectType::from_code(type_code).is_some_and(|known| known.has_parent() && !ids_hold_parent(known));
+        let own_ids_under_parents = ObjectType::from_code(type_code)
+            .is_some_and(|known| known.has_parent() && !ids_hold_parent(known));
         Self {
             type_code,
             own_ids_under_parents,

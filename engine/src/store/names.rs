@@ -1,6 +1,7 @@
 //! The ids of a domain by their numbers, and back.
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::hash::{BuildHasher, RandomState};
 
 use crate::chunk::Names;
@@ -32,17 +33,24 @@ impl NameMap {
         self.text.push_str(name);
         self.ends.push(self.text.len());
         let hash = self.hasher.hash_one(name);
-        if self.by_hash.contains_key(&hash) {
-            self.clashes.insert(name.into(), number);
-        } else {
-            self.by_hash.insert(hash, number);
+        match self.by_hash.entry(hash) {
+            Entry::Vacant(free) => {
+                free.insert(number);
+            }
+            Entry::Occupied(_) => {
+                self.clashes.insert(name.into(), number);
+            }
         }
     }
 
     /// The number of an id.
     pub(super) fn number(&self, name: &str) -> Option<u32> {
         let number = *self.by_hash.get(&self.hasher.hash_one(name))?;
-        if self.name(number) == Some(name) { Some(number) } else { self.clashes.get(name).copied() }
+        if self.name(number) == Some(name) {
+            Some(number)
+        } else {
+            self.clashes.get(name).copied()
+        }
     }
 }
 
@@ -53,7 +61,9 @@ impl Names for NameMap {
             Some(before) => *self.ends.get(before)?,
             None => 0,
         };
-        self.text.get(start..*self.ends.get(place)?).filter(|name| !name.is_empty())
+        self.text
+            .get(start..*self.ends.get(place)?)
+            .filter(|name| !name.is_empty())
     }
 }
 

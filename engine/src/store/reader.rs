@@ -49,10 +49,22 @@ impl SnapshotReader {
                 .filter(|row| !row.removed && row.domain == shared.domain)
                 .ok_or(StoreError::UnknownSnapshot { snapshot })?;
             let moments = index::timeline(&read, shared.domain)?;
-            (row, moments.into_iter().map(|moment| (moment.sequence, moment.as_of)).collect())
+            (
+                row,
+                moments
+                    .into_iter()
+                    .map(|moment| (moment.sequence, moment.as_of))
+                    .collect(),
+            )
         };
         let sequence = row.sequence;
-        Ok(Self { info: SnapshotInfo::from(row), store, sequence, moments, compared: Mutex::default() })
+        Ok(Self {
+            info: SnapshotInfo::from(row),
+            store,
+            sequence,
+            moments,
+            compared: Mutex::default(),
+        })
     }
 
     /// The snapshot, without its objects.
@@ -70,17 +82,31 @@ impl SnapshotReader {
     /// How many objects of a type it holds.
     #[must_use]
     pub fn count(&self, object_type: ObjectType) -> u64 {
-        self.info.counts.get(&object_type).copied().unwrap_or_default()
+        self.info
+            .counts
+            .get(&object_type)
+            .copied()
+            .unwrap_or_default()
     }
 
     fn space(&self, object_type: ObjectType) -> Result<Option<Space>, StoreError> {
         let shared = &self.store.shared;
-        Ok(index::space(&shared.inner.index.read(), shared.domain, object_type.code())?)
+        Ok(index::space(
+            &shared.inner.index.read(),
+            shared.domain,
+            object_type.code(),
+        )?)
     }
 
-    fn find(&self, object_type: ObjectType, id: &str) -> Result<Option<(Space, Version)>, StoreError> {
+    fn find(
+        &self,
+        object_type: ObjectType,
+        id: &str,
+    ) -> Result<Option<(Space, Version)>, StoreError> {
         let shared = &self.store.shared;
-        let Some(space) = self.space(object_type)? else { return Ok(None) };
+        let Some(space) = self.space(object_type)? else {
+            return Ok(None);
+        };
         let read = shared.inner.index.read();
         for key in shared.locate(&read, space, object_type, id)? {
             if let Some(version) = index::version_at(&read, space, key, self.sequence)? {
@@ -96,9 +122,15 @@ impl SnapshotReader {
     ///
     /// When the storage or the index fails, or its data are damaged.
     pub fn get(&self, object_type: ObjectType, id: &str) -> Result<Option<Stored>, StoreError> {
-        let Some((space, version)) = self.find(object_type, id)? else { return Ok(None) };
-        let observed = self.store.shared.observations(space, bucket(object_type, version.key))?;
-        self.stored(object_type, &version, &observed, &mut LastChunk::default()).map(Some)
+        let Some((space, version)) = self.find(object_type, id)? else {
+            return Ok(None);
+        };
+        let observed = self
+            .store
+            .shared
+            .observations(space, bucket(object_type, version.key))?;
+        self.stored(object_type, &version, &observed, &mut LastChunk::default())
+            .map(Some)
     }
 
     /// Whether the snapshot has an object. Opens no chunk.
@@ -116,12 +148,16 @@ impl SnapshotReader {
     ///
     /// When the storage or the index fails, data are damaged, or `see` fails.
     pub fn for_each(&self, object_type: ObjectType, see: SeeStored<'_>) -> Result<(), StoreError> {
-        let Some(space) = self.space(object_type)? else { return Ok(()) };
+        let Some(space) = self.space(object_type)? else {
+            return Ok(());
+        };
         let shared = &self.store.shared;
         let mut observed = (None, Observed::default());
         let mut last = LastChunk::default();
         self.batches(space, &mut |versions| {
-            versions.sort_unstable_by_key(|version| (version.body.map(|(place, _)| place), version.key));
+            versions.sort_unstable_by_key(|version| {
+                (version.body.map(|(place, _)| place), version.key)
+            });
             for version in versions.iter() {
                 let bucket = bucket(object_type, version.key);
                 if observed.0 != Some(bucket) {
@@ -139,7 +175,9 @@ impl SnapshotReader {
     ///
     /// When the index fails, or `see` does.
     pub fn ids(&self, object_type: ObjectType, see: SeeId<'_>) -> Result<(), StoreError> {
-        let Some(space) = self.space(object_type)? else { return Ok(()) };
+        let Some(space) = self.space(object_type)? else {
+            return Ok(());
+        };
         let shared = &self.store.shared;
         self.batches(space, &mut |versions| {
             for version in versions.iter() {
@@ -155,11 +193,20 @@ impl SnapshotReader {
     /// # Errors
     ///
     /// When the storage or the index fails, or data are damaged.
-    pub fn children(&self, object_type: ObjectType, parent: &str) -> Result<Vec<Stored>, StoreError> {
+    pub fn children(
+        &self,
+        object_type: ObjectType,
+        parent: &str,
+    ) -> Result<Vec<Stored>, StoreError> {
         let shared = &self.store.shared;
-        let Some(space) = self.space(object_type)? else { return Ok(Vec::new()) };
-        let Some(parent) = shared.names().number(parent) else { return Ok(Vec::new()) };
-        let versions = index::versions_under_at(&shared.inner.index.read(), space, parent, self.sequence)?;
+        let Some(space) = self.space(object_type)? else {
+            return Ok(Vec::new());
+        };
+        let Some(parent) = shared.names().number(parent) else {
+            return Ok(Vec::new());
+        };
+        let versions =
+            index::versions_under_at(&shared.inner.index.read(), space, parent, self.sequence)?;
         let mut observed = (None, Observed::default());
         let mut last = LastChunk::default();
         let mut children = Vec::with_capacity(versions.len());
@@ -178,12 +225,24 @@ impl SnapshotReader {
     /// # Errors
     ///
     /// When the index fails.
-    pub fn child_ids(&self, object_type: ObjectType, parent: &str) -> Result<Vec<String>, StoreError> {
+    pub fn child_ids(
+        &self,
+        object_type: ObjectType,
+        parent: &str,
+    ) -> Result<Vec<String>, StoreError> {
         let shared = &self.store.shared;
-        let Some(space) = self.space(object_type)? else { return Ok(Vec::new()) };
-        let Some(parent) = shared.names().number(parent) else { return Ok(Vec::new()) };
-        let versions = index::versions_under_at(&shared.inner.index.read(), space, parent, self.sequence)?;
-        versions.iter().map(|version| shared.id_text(object_type, version.key)).collect()
+        let Some(space) = self.space(object_type)? else {
+            return Ok(Vec::new());
+        };
+        let Some(parent) = shared.names().number(parent) else {
+            return Ok(Vec::new());
+        };
+        let versions =
+            index::versions_under_at(&shared.inner.index.read(), space, parent, self.sequence)?;
+        versions
+            .iter()
+            .map(|version| shared.id_text(object_type, version.key))
+            .collect()
     }
 
     /// How a live object stands to the snapshot, by its content's fingerprint. Opens no chunk.
@@ -198,7 +257,10 @@ impl SnapshotReader {
         let object_type = object.object_type;
         let names = shared.names();
         let numbers = if ids_hold_parent(object_type) {
-            object.id.split_once('/').and_then(|(parent, key)| Some((names.number(parent)?, names.number(key)?)))
+            object
+                .id
+                .split_once('/')
+                .and_then(|(parent, key)| Some((names.number(parent)?, names.number(key)?)))
         } else {
             let parent = match (&object.parent, object_type.has_parent()) {
                 (Some(parent), true) => names.number(parent),
@@ -207,23 +269,42 @@ impl SnapshotReader {
             parent.zip(names.number(&object.id))
         };
         drop(names);
-        let Some((parent, key)) = numbers else { return Ok(Comparison::Absent) };
+        let Some((parent, key)) = numbers else {
+            return Ok(Comparison::Absent);
+        };
         let key = Key { parent, key };
         let under = ids_hold_parent(object_type).then_some(parent);
         let mut compared = self.compared();
-        let known = compared.get(&object_type).is_some_and(|known| known.under == under);
+        let known = compared
+            .get(&object_type)
+            .is_some_and(|known| known.under == under);
         if !known {
-            let Some(space) = self.space(object_type)? else { return Ok(Comparison::Absent) };
+            let Some(space) = self.space(object_type)? else {
+                return Ok(Comparison::Absent);
+            };
             let fingerprints = self.fingerprints(space, under)?;
-            compared.insert(object_type, Compared { under, fingerprints });
+            compared.insert(
+                object_type,
+                Compared {
+                    under,
+                    fingerprints,
+                },
+            );
         }
-        let found = compared.get(&object_type).and_then(|known| known.fingerprints.get(&key));
+        let found = compared
+            .get(&object_type)
+            .and_then(|known| known.fingerprints.get(&key));
         Ok(match found {
             None => Comparison::Absent,
             Some(None) if object.body.is_empty() => Comparison::Same,
             Some(fingerprint) => {
-                let live = (!object.body.is_empty()).then(|| shared.keys.content_id(&object.body).fingerprint());
-                if live == *fingerprint { Comparison::Same } else { Comparison::Differs }
+                let live = (!object.body.is_empty())
+                    .then(|| shared.keys.content_id(&object.body).fingerprint());
+                if live == *fingerprint {
+                    Comparison::Same
+                } else {
+                    Comparison::Differs
+                }
             }
         })
     }
@@ -232,17 +313,29 @@ impl SnapshotReader {
         self.compared.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn fingerprints(&self, space: Space, under: Option<u32>) -> Result<HashMap<Key, Option<i64>>, StoreError> {
+    fn fingerprints(
+        &self,
+        space: Space,
+        under: Option<u32>,
+    ) -> Result<HashMap<Key, Option<i64>>, StoreError> {
         let mut found = HashMap::new();
         let mut keep = |versions: &[Version]| {
             for version in versions {
-                found.insert(version.key, version.body.map(|(_, fingerprint)| fingerprint));
+                found.insert(
+                    version.key,
+                    version.body.map(|(_, fingerprint)| fingerprint),
+                );
             }
         };
         match under {
             Some(parent) => {
                 let read = self.store.shared.inner.index.read();
-                keep(&index::versions_under_at(&read, space, parent, self.sequence)?);
+                keep(&index::versions_under_at(
+                    &read,
+                    space,
+                    parent,
+                    self.sequence,
+                )?);
             }
             None => self.batches(space, &mut |versions| {
                 keep(versions);
@@ -264,7 +357,9 @@ impl SnapshotReader {
                 let read = self.store.shared.inner.index.read();
                 index::versions_at(&read, space, self.sequence, after, ROWS_AT_ONCE)?
             };
-            let Some(last) = versions.last() else { return Ok(()) };
+            let Some(last) = versions.last() else {
+                return Ok(());
+            };
             after = Some(last.key);
             see(&mut versions)?;
         }
@@ -279,11 +374,19 @@ impl SnapshotReader {
     ) -> Result<Stored, StoreError> {
         let shared = &self.store.shared;
         let (body, content_id) = shared.body(version, last)?;
-        let as_of = self.moments.get(&version.first).copied().unwrap_or_default();
+        let as_of = self
+            .moments
+            .get(&version.first)
+            .copied()
+            .unwrap_or_default();
         Ok(Stored {
             object_type,
             id: shared.id_text(object_type, version.key)?,
-            parent: if object_type.has_parent() { shared.parent_text(version.key) } else { None },
+            parent: if object_type.has_parent() {
+                shared.parent_text(version.key)
+            } else {
+                None
+            },
             content_id,
             body,
             observed: observed.get(version.key).to_vec(),

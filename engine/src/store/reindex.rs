@@ -20,7 +20,10 @@ pub struct StoreProblem {
 
 impl StoreProblem {
     pub(super) fn new(blob: &str, what: impl Into<String>) -> Self {
-        Self { blob: blob.to_owned(), what: what.into() }
+        Self {
+            blob: blob.to_owned(),
+            what: what.into(),
+        }
     }
 }
 
@@ -42,15 +45,25 @@ impl Store {
     /// # Errors
     ///
     /// When the storage or the index fails, or the monitor asks to stop. Damaged and foreign blobs are no error: they are in the report.
-    pub fn reindex(&self, domains: &[DomainStore], monitor: &dyn Monitor) -> Result<ReindexReport, StoreError> {
+    pub fn reindex(
+        &self,
+        domains: &[DomainStore],
+        monitor: &dyn Monitor,
+    ) -> Result<ReindexReport, StoreError> {
         let path = self.inner.index.path();
         let mut name = path.as_os_str().to_owned();
         name.push(".new");
         let beside = PathBuf::from(name);
         remove_index(&beside)?;
         let fresh = Self::open(Arc::clone(&self.inner.blobs), &beside)?;
-        fresh.inner.index.transact(|transaction| index::copy_numbers(&self.inner.index.read(), transaction))?;
-        monitor.report(Progress::Phase { name: "reindexing", total: Some(domains.len() as u64) });
+        fresh
+            .inner
+            .index
+            .transact(|transaction| index::copy_numbers(&self.inner.index.read(), transaction))?;
+        monitor.report(Progress::Phase {
+            name: "reindexing",
+            total: Some(domains.len() as u64),
+        });
         let mut report = ReindexReport::default();
         for domain in domains {
             if monitor.is_cancelled() {
@@ -61,7 +74,10 @@ impl Store {
             let (problems, snapshots) = domain.rebuilt_in(&fresh)?;
             report.problems.extend(problems);
             report.snapshots += snapshots;
-            monitor.report(Progress::Done { object_type: None, count: 1 });
+            monitor.report(Progress::Done {
+                object_type: None,
+                count: 1,
+            });
         }
         report.problems.extend(self.foreign_blobs(domains)?);
         fresh.checkpoint_wal()?;
@@ -72,13 +88,19 @@ impl Store {
     }
 
     /// Blobs that are none of the store's.
-    pub(crate) fn foreign_blobs(&self, domains: &[DomainStore]) -> Result<Vec<StoreProblem>, StoreError> {
+    pub(crate) fn foreign_blobs(
+        &self,
+        domains: &[DomainStore],
+    ) -> Result<Vec<StoreProblem>, StoreError> {
         let domains: BTreeSet<DomainId> = domains.iter().map(DomainStore::domain).collect();
         const KNOWN: [&str; 5] = ["keys", "packs", "records", "markers", "registration"];
         let mut problems = Vec::new();
         for blob in self.inner.blobs.list("")? {
             let mut segments = blob.name.split('/');
-            let (first, second) = (segments.next().unwrap_or_default(), segments.next().unwrap_or_default());
+            let (first, second) = (
+                segments.next().unwrap_or_default(),
+                segments.next().unwrap_or_default(),
+            );
             let foreign = match first.parse::<DomainId>() {
                 Ok(domain) => domains.contains(&domain) && !KNOWN.contains(&second),
                 Err(_) => first != "meta",

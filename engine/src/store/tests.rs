@@ -7,7 +7,7 @@ use std::sync::Arc;
 use proptest::prelude::*;
 
 use super::*;
-use crate::blobs::Memory;
+use crate::blobs::{Fault, Local, Memory};
 use crate::keys::FileProvider;
 use crate::monitor::Silent;
 use crate::object::{Canonical, Sink};
@@ -19,7 +19,13 @@ fn object_type(name: &str) -> ObjectType {
 }
 
 /// Whole, named, own ids under a parent, relation with a body, relation without.
-const TYPES: [&str; 5] = ["user", "linked_object_definition", "as_scope", "app_user", "group_member"];
+const TYPES: [&str; 5] = [
+    "user",
+    "linked_object_definition",
+    "as_scope",
+    "app_user",
+    "group_member",
+];
 
 fn own_id(number: u8) -> String {
     format!("00u{number:016}X")
@@ -37,7 +43,10 @@ fn made(kind: usize, parent: u8, key: u8, content: u8) -> Canonical {
         "user" => (own.clone(), None),
         "linked_object_definition" => (format!("secretName{key}"), None),
         "as_scope" => (format!("00s{key:013}{parent:03}S"), Some(parent_id(parent))),
-        _ => (format!("{}/{own}", parent_id(parent)), Some(parent_id(parent))),
+        _ => (
+            format!("{}/{own}", parent_id(parent)),
+            Some(parent_id(parent)),
+        ),
     };
     let body = if TYPES[kind] == "group_member" {
         Vec::new()
@@ -49,16 +58,42 @@ fn made(kind: usize, parent: u8, key: u8, content: u8) -> Canonical {
         )
         .into_bytes()
     };
-    let observed = if TYPES[kind] == "user" { format!(r#"{{"lastLogin":{content}}}"#).into_bytes() } else { Vec::new() };
-    Canonical { object_type, id, parent: parent_text, body, observed }
+    let observed = if TYPES[kind] == "user" {
+        format!(r#"{{"lastLogin":{content}}}"#).into_bytes()
+    } else {
+        Vec::new()
+    };
+    Canonical {
+        object_type,
+        id,
+        parent: parent_text,
+        body,
+        observed,
+    }
 }
 
 #[derive(Debug, Clone)]
 enum Op {
-    Object { kind: usize, parent: u8, key: u8, content: u8 },
-    Children { kind: usize, parent: u8, children: Vec<(u8, u8)> },
-    Gone { kind: usize, parent: u8, key: u8 },
-    End { kind: usize, complete: bool },
+    Object {
+        kind: usize,
+        parent: u8,
+        key: u8,
+        content: u8,
+    },
+    Children {
+        kind: usize,
+        parent: u8,
+        children: Vec<(u8, u8)>,
+    },
+    Gone {
+        kind: usize,
+        parent: u8,
+        key: u8,
+    },
+    End {
+        kind: usize,
+        complete: bool,
+    },
 }
 
 fn op() -> impl Strategy<Value = Op> {
@@ -72,22 +107,43 @@ fn op() -> impl Strategy<Value = Op> {
     ]
 }
 
-type State = BTreeMap<(ObjectType, String), (Option<String>, Vec<u8>)>;
+type Name = (ObjectType, String);
+type Content = (Option<String>, Vec<u8>);
+type State = BTreeMap<Name, Content>;
 
 /// What a snapshot is by the words of [`Sink`], in the plainest way.
 fn model(before: &State, ops: &[Op]) -> State {
-    let mut given: BTreeMap<(ObjectType, String), Option<(Option<String>, Vec<u8>)>> = BTreeMap::new();
+    let mut given: BTreeMap<Name, Option<Content>> = BTreeMap::new();
     for op in ops {
         match op {
-            Op::Object { kind, parent, key, content } => {
+            Op::Object {
+                kind,
+                parent,
+                key,
+                content,
+            } => {
                 let object = made(*kind, *parent, *key, *content);
-                given.insert((object.object_type, object.id), Some((object.parent, object.body)));
+                given.insert(
+                    (object.object_type, object.id),
+                    Some((object.parent, object.body)),
+                );
             }
-            Op::Children { kind, parent, children } => {
+            Op::Children {
+                kind,
+                parent,
+                children,
+            } => {
                 let of_type = object_type(TYPES[*kind]);
                 let parent_text = Some(parent_id(*parent));
-                let mut known: Vec<_> = before.iter().map(|(name, (parent, _))| (name.clone(), parent.clone())).collect();
-                known.extend(given.iter().filter_map(|(name, found)| Some((name.clone(), found.as_ref()?.0.clone()))));
+                let mut known: Vec<_> = before
+                    .iter()
+                    .map(|(name, (parent, _))| (name.clone(), parent.clone()))
+                    .collect();
+                known.extend(
+                    given.iter().filter_map(|(name, found)| {
+                        Some((name.clone(), found.as_ref()?.0.clone()))
+                    }),
+                );
                 for (name, parent) in known {
                     if name.0 == of_type && parent == parent_text {
                         given.insert(name, None);
@@ -95,19 +151,30 @@ fn model(before: &State, ops: &[Op]) -> State {
                 }
                 for (key, content) in children {
                     let object = made(*kind, *parent, *key, *content);
-                    given.insert((object.object_type, object.id), Some((object.parent, object.body)));
+                    given.insert(
+                        (object.object_type, object.id),
+                        Some((object.parent, object.body)),
+                    );
                 }
             }
             Op::Gone { kind, parent, key } => {
                 let object = made(*kind, *parent, *key, 0);
                 given.insert((object.object_type, object.id), None);
             }
-            Op::End { kind, complete: true } => {
-                for name in before.keys().filter(|name| name.0 == object_type(TYPES[*kind])) {
+            Op::End {
+                kind,
+                complete: true,
+            } => {
+                for name in before
+                    .keys()
+                    .filter(|name| name.0 == object_type(TYPES[*kind]))
+                {
                     given.entry(name.clone()).or_insert(None);
                 }
             }
-            Op::End { complete: false, .. } => {}
+            Op::End {
+                complete: false, ..
+            } => {}
         }
     }
     let mut after = before.clone();
@@ -124,9 +191,21 @@ fn write(domain: &DomainStore, ops: &[Op], at: i64) -> Result<SnapshotInfo, Stor
     let mut writer = domain.begin(&Silent, from_millis(at))?;
     for op in ops {
         match op {
-            Op::Object { kind, parent, key, content } => writer.object(made(*kind, *parent, *key, *content))?,
-            Op::Children { kind, parent, children } => {
-                let children = children.iter().map(|(key, content)| made(*kind, *parent, *key, *content)).collect();
+            Op::Object {
+                kind,
+                parent,
+                key,
+                content,
+            } => writer.object(made(*kind, *parent, *key, *content))?,
+            Op::Children {
+                kind,
+                parent,
+                children,
+            } => {
+                let children = children
+                    .iter()
+                    .map(|(key, content)| made(*kind, *parent, *key, *content))
+                    .collect();
                 writer.children(object_type(TYPES[*kind]), &parent_id(*parent), children)?;
             }
             Op::Gone { kind, parent, key } => {
@@ -134,7 +213,13 @@ fn write(domain: &DomainStore, ops: &[Op], at: i64) -> Result<SnapshotInfo, Stor
                 writer.gone(object.object_type, &object.id)?;
             }
             Op::End { kind, complete } => {
-                let coverage = if *complete { Coverage::Complete } else { Coverage::Incomplete { reason: "x".to_owned() } };
+                let coverage = if *complete {
+                    Coverage::Complete
+                } else {
+                    Coverage::Incomplete {
+                        reason: "x".to_owned(),
+                    }
+                };
                 writer.end_type(object_type(TYPES[*kind]), coverage)?;
             }
         }
@@ -153,7 +238,11 @@ impl Bench {
         let dir = tempfile::tempdir().unwrap();
         let provider = FileProvider::open_or_create(&dir.path().join("kek"), false);
         let blobs = blobs(dir.path());
-        Self { dir, blobs, provider }
+        Self {
+            dir,
+            blobs,
+            provider,
+        }
     }
 
     fn in_memory() -> (Self, Arc<Memory>) {
@@ -180,7 +269,13 @@ impl Bench {
 
 /// Whether everything that can be read of the snapshots is as the model says.
 fn agrees(store: &Store, domain: &DomainStore, known: &[(SnapshotId, State)], history: bool) {
-    let listed: Vec<SnapshotId> = store.snapshots(DOMAIN).unwrap().iter().rev().map(|info| info.id).collect();
+    let listed: Vec<SnapshotId> = store
+        .snapshots(DOMAIN)
+        .unwrap()
+        .iter()
+        .rev()
+        .map(|info| info.id)
+        .collect();
     assert_eq!(listed, known.iter().map(|(id, _)| *id).collect::<Vec<_>>());
     for (id, state) in known {
         let reader = domain.reader(*id).unwrap();
@@ -203,7 +298,10 @@ fn agrees(store: &Store, domain: &DomainStore, known: &[(SnapshotId, State)], hi
                     Ok(())
                 })
                 .unwrap();
-            assert_eq!(seen.keys().map(String::as_str).collect::<Vec<_>>(), wanted.keys().copied().collect::<Vec<_>>());
+            assert_eq!(
+                seen.keys().map(String::as_str).collect::<Vec<_>>(),
+                wanted.keys().copied().collect::<Vec<_>>()
+            );
             let mut ids = BTreeSet::new();
             reader
                 .ids(object_type, &mut |id, parent| {
@@ -217,7 +315,10 @@ fn agrees(store: &Store, domain: &DomainStore, known: &[(SnapshotId, State)], hi
                 let object = made(kind, parent, key, 1);
                 let found = reader.get(object_type, &object.id).unwrap();
                 assert_eq!(found.as_ref(), seen.get(&object.id));
-                assert_eq!(reader.contains(object_type, &object.id).unwrap(), found.is_some());
+                assert_eq!(
+                    reader.contains(object_type, &object.id).unwrap(),
+                    found.is_some()
+                );
                 let compared = match &found {
                     None => Comparison::Absent,
                     Some(found) if found.body == object.body => Comparison::Same,
@@ -228,10 +329,23 @@ fn agrees(store: &Store, domain: &DomainStore, known: &[(SnapshotId, State)], hi
             for parent in 0..3 {
                 let parent = parent_id(parent);
                 let children = reader.children(object_type, &parent).unwrap();
-                let under: Vec<&Stored> = seen.values().filter(|stored| stored.parent.as_ref() == Some(&parent)).collect();
-                assert_eq!(children.iter().map(|child| &child.id).collect::<BTreeSet<_>>().len(), under.len());
+                let under: Vec<&Stored> = seen
+                    .values()
+                    .filter(|stored| stored.parent.as_ref() == Some(&parent))
+                    .collect();
+                assert_eq!(
+                    children
+                        .iter()
+                        .map(|child| &child.id)
+                        .collect::<BTreeSet<_>>()
+                        .len(),
+                    under.len()
+                );
                 assert!(children.iter().all(|child| under.contains(&child)));
-                assert_eq!(reader.child_ids(object_type, &parent).unwrap().len(), under.len());
+                assert_eq!(
+                    reader.child_ids(object_type, &parent).unwrap().len(),
+                    under.len()
+                );
             }
         }
     }
@@ -254,7 +368,11 @@ fn agrees(store: &Store, domain: &DomainStore, known: &[(SnapshotId, State)], hi
                         (Some(old), Some(new)) if old != new => ChangeKind::Changed,
                         _ => return None,
                     };
-                    Some(Change { kind, object_type: name.0, id: name.1.clone() })
+                    Some(Change {
+                        kind,
+                        object_type: name.0,
+                        id: name.1.clone(),
+                    })
                 })
                 .collect();
             assert_eq!(found, wanted);
@@ -281,10 +399,18 @@ fn agrees(store: &Store, domain: &DomainStore, known: &[(SnapshotId, State)], hi
             .history(name.0, &name.1)
             .unwrap()
             .into_iter()
-            .map(|version| (version.first_snapshot, version.last_snapshot, version.content_id))
+            .map(|version| {
+                (
+                    version.first_snapshot,
+                    version.last_snapshot,
+                    version.content_id,
+                )
+            })
             .collect();
-        let wanted: Vec<_> =
-            wanted.into_iter().map(|(first, last, body)| (first, last, domain.content_id(&body))).collect();
+        let wanted: Vec<_> = wanted
+            .into_iter()
+            .map(|(first, last, body)| (first, last, domain.content_id(&body)))
+            .collect();
         assert_eq!(found, wanted, "{name:?}");
     }
 }
@@ -338,4 +464,500 @@ proptest! {
             agrees(&store, &domain, &known, false);
         }
     }
+}
+
+/// A first backup of some objects of every kind, and a second in which some changed.
+fn two_backups() -> [Vec<Op>; 2] {
+    let of = |content: u8| -> Vec<Op> {
+        let mut ops = Vec::new();
+        for kind in 0..TYPES.len() {
+            if kind < 2 {
+                ops.extend((0..5).map(|key| Op::Object {
+                    kind,
+                    parent: 0,
+                    key,
+                    content: if key == 0 { content } else { 0 },
+                }));
+            } else {
+                let children = (content..5).map(|key| (key, content)).collect();
+                ops.push(Op::Children {
+                    kind,
+                    parent: 1,
+                    children,
+                });
+            }
+            ops.push(Op::End {
+                kind,
+                complete: true,
+            });
+        }
+        ops
+    };
+    [of(0), of(1)]
+}
+
+/// Whether the store is whole, and every snapshot in it is one that the model knows.
+fn is_whole(bench: &Bench, states: &[State]) -> usize {
+    let (store, domain) = bench.open();
+    let report = crate::check::check(&store, std::slice::from_ref(&domain), true, &Silent).unwrap();
+    assert_eq!(report.problems, []);
+    let snapshots = store.snapshots(DOMAIN).unwrap();
+    let known: Vec<(SnapshotId, State)> = snapshots
+        .iter()
+        .rev()
+        .zip(states)
+        .map(|(info, state)| (info.id, state.clone()))
+        .collect();
+    assert_eq!(known.len(), snapshots.len());
+    agrees(&store, &domain, &known, true);
+    snapshots.len()
+}
+
+#[test]
+fn a_failure_at_any_step_of_the_storage_leaves_nothing_behind() {
+    let ops = two_backups();
+    let first = model(&State::new(), &ops[0]);
+    let states = [
+        first.clone(),
+        model(&first, &ops[1]),
+        model(&first, &ops[1]),
+    ];
+    for fault in [Fault::Before, Fault::After, Fault::Full] {
+        for step in 1.. {
+            let (bench, memory) = Bench::in_memory();
+            let (store, domain) = bench.open();
+            write(&domain, &ops[0], 1000).unwrap();
+            memory.fail_at(step, fault);
+            let written = write(&domain, &ops[1], 2000);
+            let struck = memory.heal();
+            assert_eq!(written.is_err(), struck);
+            if fault == Fault::Full && struck {
+                assert!(matches!(written, Err(StoreError::NoSpace)));
+            }
+            // The same process goes on, or another takes up where it ended.
+            if step % 2 == 0 {
+                drop((store, domain));
+                let there = is_whole(&bench, &states);
+                assert!(there == 2 || written.is_err());
+                write(&bench.open().1, &ops[1], 3000).unwrap();
+            } else {
+                write(&domain, &ops[1], 3000).unwrap();
+            }
+            assert!(is_whole(&bench, &states) >= 2);
+            bench.lose_index();
+            assert!(is_whole(&bench, &states) >= 2);
+            if !struck {
+                break;
+            }
+        }
+    }
+}
+
+#[test]
+fn a_snapshot_whose_index_rows_were_lost_is_read_in() {
+    let ops = two_backups();
+    let first = model(&State::new(), &ops[0]);
+    let states = [first.clone(), model(&first, &ops[1])];
+    let (bench, _) = Bench::in_memory();
+    let (store, domain) = bench.open();
+    write(&domain, &ops[0], 1000).unwrap();
+    store.checkpoint_wal().unwrap();
+    let kept = std::fs::read(bench.index()).unwrap();
+    write(&domain, &ops[1], 2000).unwrap();
+    drop((store, domain));
+    bench.lose_index();
+    std::io::Write::write_all(&mut std::fs::File::create(bench.index()).unwrap(), &kept).unwrap();
+    assert_eq!(is_whole(&bench, &states), 2);
+}
+
+type Damage = fn(&mut Vec<u8>);
+
+#[test]
+fn damage_to_any_blob_is_found_and_never_read_as_something_else() {
+    let ops = two_backups();
+    let (bench, memory) = Bench::in_memory();
+    let (store, domain) = bench.open();
+    let ids = ops
+        .each_ref()
+        .map(|ops| write(&domain, ops, 1000).unwrap().id);
+    domain.set_pinned(ids[0], true).unwrap();
+    let mut whole = BTreeMap::new();
+    for id in ids {
+        for name in TYPES {
+            let reader = domain.reader(id).unwrap();
+            reader
+                .for_each(object_type(name), &mut |stored| {
+                    whole.insert((id, stored.object_type, stored.id.clone()), stored);
+                    Ok(())
+                })
+                .unwrap();
+        }
+    }
+    drop(domain);
+    let damages: [(&str, Damage); 4] = [
+        ("flipped", |bytes| {
+            let middle = bytes.len() / 2;
+            bytes[middle] ^= 4;
+        }),
+        ("first byte", |bytes| bytes[0] ^= 1),
+        ("truncated", |bytes| {
+            bytes.pop();
+        }),
+        ("emptied", Vec::clear),
+    ];
+    for blob in bench.blobs.list("").unwrap() {
+        if blob.name.contains("/keys/") {
+            continue;
+        }
+        for (what, damage) in damages {
+            let before = bench.blobs.get(&blob.name).unwrap();
+            memory.damage(&blob.name, damage);
+            let domain = store.open_domain(DOMAIN, &bench.provider).unwrap();
+            let report =
+                crate::check::check(&store, std::slice::from_ref(&domain), true, &Silent).unwrap();
+            assert!(
+                report
+                    .problems
+                    .iter()
+                    .any(|problem| problem.blob == blob.name),
+                "{} {what}",
+                blob.name
+            );
+            for id in ids {
+                let reader = domain.reader(id).unwrap();
+                for ((snapshot, object_type, id), stored) in &whole {
+                    if *snapshot != reader.info().id {
+                        continue;
+                    }
+                    if let Ok(found) = reader.get(*object_type, id) {
+                        let mut found = found.unwrap();
+                        assert!(found.observed == stored.observed || found.observed.is_empty());
+                        found.observed.clone_from(&stored.observed);
+                        assert_eq!(&found, stored);
+                    }
+                }
+            }
+            memory.damage(&blob.name, |bytes| *bytes = before);
+        }
+        let domain = store.open_domain(DOMAIN, &bench.provider).unwrap();
+        assert!(
+            crate::check::check(&store, &[domain], true, &Silent)
+                .unwrap()
+                .is_clean()
+        );
+    }
+}
+
+#[test]
+fn missing_blobs_are_found_and_the_rest_is_read_in() {
+    let ops = two_backups();
+    let (bench, memory) = Bench::in_memory();
+    let (store, domain) = bench.open();
+    let ids = ops
+        .each_ref()
+        .map(|ops| write(&domain, ops, 1000).unwrap().id);
+    bench
+        .blobs
+        .put("foreign/thing", &SealedBlob::new(b"x".to_vec()))
+        .unwrap();
+    let record = format!("{DOMAIN}/records/{}", ids[1]);
+    let pack = bench.blobs.list(&format!("{DOMAIN}/packs/")).unwrap()[0]
+        .name
+        .clone();
+    for name in [record, pack] {
+        let before = bench.blobs.get(&name).unwrap();
+        bench.blobs.delete(&name).unwrap();
+        let report =
+            crate::check::check(&store, std::slice::from_ref(&domain), false, &Silent).unwrap();
+        assert!(report.problems.iter().any(|problem| problem.blob == name));
+        assert!(
+            report
+                .problems
+                .iter()
+                .any(|problem| problem.blob == "foreign/thing")
+        );
+        bench.blobs.put(&name, &SealedBlob::new(before)).unwrap();
+        memory.damage(&name, |bytes| bytes[20] ^= 1);
+        let report = store
+            .reindex(std::slice::from_ref(&domain), &Silent)
+            .unwrap();
+        assert!(report.problems.iter().any(|problem| problem.blob == name));
+        assert!(
+            report
+                .problems
+                .iter()
+                .any(|problem| problem.blob == "foreign/thing")
+        );
+        memory.damage(&name, |bytes| bytes[20] ^= 1);
+        let report = store
+            .reindex(std::slice::from_ref(&domain), &Silent)
+            .unwrap();
+        assert_eq!((report.problems.len(), report.snapshots), (1, 2));
+    }
+}
+
+#[test]
+fn no_profile_value_and_no_name_stands_in_any_file() {
+    let bench = Bench::new(|dir| Arc::new(Local::open(&dir.join("store")).unwrap()));
+    let (store, domain) = bench.open();
+    for ops in two_backups() {
+        write(&domain, &ops, 1000).unwrap();
+    }
+    let mut files = vec![bench.dir.path().to_owned()];
+    let mut seen = 0;
+    while let Some(path) = files.pop() {
+        if path.is_dir() {
+            files.extend(
+                std::fs::read_dir(&path)
+                    .unwrap()
+                    .map(|entry| entry.unwrap().path()),
+            );
+            continue;
+        }
+        seen += 1;
+        let mode = std::os::unix::fs::PermissionsExt::mode(
+            &std::fs::metadata(&path).unwrap().permissions(),
+        );
+        assert_eq!(mode & 0o077, 0, "{}", path.display());
+        let bytes = std::fs::read(&path).unwrap();
+        for secret in ["secret", "mail", "example.com", "lastLogin", "profile"] {
+            assert_eq!(
+                memchr::memmem::find(&bytes, secret.as_bytes()),
+                None,
+                "{secret} in {}",
+                path.display()
+            );
+        }
+    }
+    assert!(seen > 6);
+    drop((store, domain));
+}
+
+#[test]
+fn an_unchanged_org_makes_a_snapshot_and_no_pack() {
+    let (bench, _) = Bench::in_memory();
+    let (store, domain) = bench.open();
+    let ops = two_backups();
+    let first = write(&domain, &ops[0], 1000).unwrap();
+    let packs = bench.blobs.list(&format!("{DOMAIN}/packs/")).unwrap();
+    let second = write(&domain, &ops[0], 1000).unwrap();
+    assert_eq!(
+        bench.blobs.list(&format!("{DOMAIN}/packs/")).unwrap(),
+        packs
+    );
+    assert_eq!(
+        (second.changes, second.objects, second.parent),
+        (0, first.objects, Some(first.id))
+    );
+    assert!(second.created_at > first.created_at && second.bytes_new < 300);
+    assert_eq!(
+        domain.log_position().unwrap(),
+        Some(1000i64.to_le_bytes().to_vec())
+    );
+    assert_eq!(
+        store.resolve_prefix(&second.id.to_string()[..9]).unwrap(),
+        [second.id]
+    );
+}
+
+#[test]
+fn what_went_and_came_back_is_not_stored_again() {
+    let (bench, _) = Bench::in_memory();
+    let (_, domain) = bench.open();
+    let ops = two_backups();
+    for (ops, packs) in [(&ops[0], 1), (&ops[1], 2), (&ops[0], 3)] {
+        write(&domain, ops, 1000).unwrap();
+        assert_eq!(
+            bench.blobs.list(&format!("{DOMAIN}/packs/")).unwrap().len(),
+            packs
+        );
+    }
+    // The third pack holds the logins alone, of which only the latest are kept.
+    let last = bench.blobs.list(&format!("{DOMAIN}/packs/")).unwrap();
+    assert!(last.iter().any(|blob| blob.bytes < 400));
+}
+
+#[test]
+fn only_the_latest_of_what_moves_is_kept_and_what_was_not_read_stays() {
+    let (bench, _) = Bench::in_memory();
+    let (_, domain) = bench.open();
+    let user = object_type("user");
+    let seen = |id: SnapshotId, key: u8| {
+        let stored = domain
+            .reader(id)
+            .unwrap()
+            .get(user, &own_id(key))
+            .unwrap()
+            .unwrap();
+        String::from_utf8(stored.observed).unwrap()
+    };
+    let first = write(
+        &domain,
+        &[
+            Op::Object {
+                kind: 0,
+                parent: 0,
+                key: 0,
+                content: 1,
+            },
+            Op::Object {
+                kind: 0,
+                parent: 0,
+                key: 1,
+                content: 1,
+            },
+            Op::End {
+                kind: 0,
+                complete: true,
+            },
+        ],
+        1000,
+    )
+    .unwrap();
+    assert_eq!(seen(first.id, 0), r#"{"lastLogin":1}"#);
+    let second = write(
+        &domain,
+        &[
+            Op::Object {
+                kind: 0,
+                parent: 0,
+                key: 0,
+                content: 2,
+            },
+            Op::End {
+                kind: 0,
+                complete: false,
+            },
+        ],
+        1000,
+    )
+    .unwrap();
+    for id in [first.id, second.id] {
+        assert_eq!(
+            (seen(id, 0).as_str(), seen(id, 1).as_str()),
+            (r#"{"lastLogin":2}"#, r#"{"lastLogin":1}"#)
+        );
+    }
+}
+
+#[test]
+fn losses_are_counted_by_type_before_the_snapshot_is_finished() {
+    let (bench, _) = Bench::in_memory();
+    let (_, domain) = bench.open();
+    write(&domain, &two_backups()[0], 1000).unwrap();
+    let mut writer = domain.begin(&Silent, from_millis(2000)).unwrap();
+    assert!(matches!(
+        domain.begin(&Silent, from_millis(2000)),
+        Err(StoreError::Busy)
+    ));
+    writer.object(made(0, 0, 1, 0)).unwrap();
+    writer
+        .end_type(object_type("user"), Coverage::Complete)
+        .unwrap();
+    writer
+        .children(object_type("group_member"), &parent_id(1), Vec::new())
+        .unwrap();
+    writer
+        .end_type(object_type("group_member"), Coverage::Complete)
+        .unwrap();
+    let losses: Vec<_> = writer
+        .losses()
+        .iter()
+        .map(|loss| (loss.object_type.name(), loss.before, loss.gone))
+        .collect();
+    assert!(
+        losses.contains(&("user", 5, 4))
+            && losses.contains(&("group_member", 5, 5))
+            && losses.len() == 2
+    );
+    drop(writer);
+    domain.begin(&Silent, from_millis(2000)).unwrap();
+}
+
+#[test]
+fn an_erased_domain_leaves_nothing() {
+    let (bench, _) = Bench::in_memory();
+    let (store, domain) = bench.open();
+    write(&domain, &two_backups()[0], 1000).unwrap();
+    drop(domain);
+    store.erase_domain(DOMAIN).unwrap();
+    assert_eq!(bench.blobs.list("").unwrap(), []);
+    assert_eq!(store.snapshots(DOMAIN).unwrap(), []);
+    assert!(matches!(
+        store.open_domain(DOMAIN, &bench.provider),
+        Err(StoreError::NoDomainKeys { .. })
+    ));
+    let bytes = std::fs::read(bench.index()).unwrap();
+    assert_eq!(memchr::memmem::find(&bytes, own_id(1).as_bytes()), None);
+    store.erase_domain(DOMAIN).unwrap();
+}
+
+#[test]
+fn the_last_registration_and_the_last_meta_count() {
+    let (bench, memory) = Bench::in_memory();
+    let (store, _) = bench.open();
+    let sealed =
+        |text: &str| crate::keys::seal_envelope(&bench.provider, b"a", text.as_bytes()).unwrap();
+    let (one, two) = (sealed("1"), sealed("2"));
+    store.put_registration(DOMAIN, one.clone()).unwrap();
+    memory.fail_at(2, Fault::Before);
+    assert!(store.put_registration(DOMAIN, two.clone()).is_err());
+    memory.heal();
+    assert_eq!(store.registrations().unwrap(), [(DOMAIN, two.clone())]);
+    assert!(store.put_registration(DOMAIN, b"plain".to_vec()).is_err());
+    store.remove_registration(DOMAIN).unwrap();
+    assert_eq!(store.registrations().unwrap(), []);
+    assert_eq!(store.meta("state-key").unwrap(), None);
+    for _ in 0..12 {
+        store.put_meta("state-key", one.clone()).unwrap();
+    }
+    store.put_meta("state-key", two.clone()).unwrap();
+    assert_eq!(store.meta("state-key").unwrap(), Some(two));
+    assert_eq!(bench.blobs.list("meta/").unwrap().len(), 1);
+}
+
+#[test]
+fn an_index_of_a_newer_program_is_refused_and_left_as_it_is() {
+    let (bench, _) = Bench::in_memory();
+    drop(bench.open());
+    let connection = rusqlite::Connection::open(bench.index()).unwrap();
+    connection.pragma_update(None, "user_version", 99).unwrap();
+    drop(connection);
+    let before = std::fs::read(bench.index()).unwrap();
+    let refused = Store::open(Arc::clone(&bench.blobs), &bench.index());
+    assert!(matches!(
+        refused,
+        Err(StoreError::Index(IndexError::Newer { found: 99, .. }))
+    ));
+    assert_eq!(std::fs::read(bench.index()).unwrap(), before);
+}
+
+#[test]
+fn readers_keep_their_snapshot_while_others_are_written_and_the_index_is_rebuilt() {
+    let (bench, _) = Bench::in_memory();
+    let (store, domain) = bench.open();
+    let ops = two_backups();
+    let first = write(&domain, &ops[0], 1000).unwrap();
+    let reader = domain.reader(first.id).unwrap();
+    let all = |reader: &SnapshotReader| {
+        let mut found = Vec::new();
+        for name in TYPES {
+            reader
+                .for_each(object_type(name), &mut |stored| {
+                    found.push((stored.id, stored.body));
+                    Ok(())
+                })
+                .unwrap();
+        }
+        found
+    };
+    let before = all(&reader);
+    write(&domain, &ops[1], 2000).unwrap();
+    assert_eq!(all(&reader), before);
+    store
+        .reindex(std::slice::from_ref(&domain), &Silent)
+        .unwrap();
+    assert_eq!(all(&reader), before);
+    write(&domain, &ops[0], 3000).unwrap();
+    assert_eq!(all(&reader), before);
 }

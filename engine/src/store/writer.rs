@@ -66,9 +66,17 @@ struct Entry {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum What {
     /// It has new content, in a chunk of this snapshot.
-    Put { chunk: u32, ordinal: u16, fingerprint: i64 },
+    Put {
+        chunk: u32,
+        ordinal: u16,
+        fingerprint: i64,
+    },
     /// It has content again that the store has from before.
-    Back { place: Place, fingerprint: i64 },
+    Back {
+        chunk: u32,
+        ordinal: u16,
+        fingerprint: i64,
+    },
     /// It is a relation without a body.
     Related,
     /// It is as the parent snapshot has it.
@@ -76,6 +84,9 @@ enum What {
     /// It is gone.
     Gone,
 }
+
+/// The fingerprint of a version; the outer `None`: there is no version, the inner: it has no body.
+type KnownFingerprint = Option<Option<i64>>;
 
 /// A version of the parent snapshot, as far as it is compared.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -126,7 +137,11 @@ impl<'m> SnapshotWriter<'m> {
             id: SnapshotId::random().map_err(KeyError::from)?,
             created_at: to_millis(created_at),
             parent: None,
-            ids: NewIds { first, ids: Vec::new(), by_text: HashMap::new() },
+            ids: NewIds {
+                first,
+                ids: Vec::new(),
+                by_text: HashMap::new(),
+            },
             types: BTreeMap::new(),
             chunks: Vec::new(),
             pack: None,
@@ -158,11 +173,19 @@ impl<'m> SnapshotWriter<'m> {
     }
 
     fn epoch(&self) -> Result<&EpochKeys, StoreError> {
-        self.store.shared.keys.newest().ok_or(StoreError::Key(KeyError::NotSealed))
+        self.store
+            .shared
+            .keys
+            .newest()
+            .ok_or(StoreError::Key(KeyError::NotSealed))
     }
 
     fn number(&self, id: &str) -> Option<u32> {
-        self.store.shared.names().number(id).or_else(|| self.ids.by_text.get(id).copied())
+        self.store
+            .shared
+            .names()
+            .number(id)
+            .or_else(|| self.ids.by_text.get(id).copied())
     }
 
     /// The number of an id, which is a new one if the id is.
@@ -172,8 +195,13 @@ impl<'m> SnapshotWriter<'m> {
         }
         let count = u32::try_from(self.ids.ids.len()).ok();
         let number = count.and_then(|count| self.ids.first.checked_add(count));
-        let number = number.filter(|number| *number < u32::MAX).ok_or(StoreError::TooMany { what: "ids" })?;
-        self.ids.ids.push(NewId { text: id.to_owned(), is_name: is_name || !looks_like_an_id(id) });
+        let number = number
+            .filter(|number| *number < u32::MAX)
+            .ok_or(StoreError::TooMany { what: "ids" })?;
+        self.ids.ids.push(NewId {
+            text: id.to_owned(),
+            is_name: is_name || !looks_like_an_id(id),
+        });
         self.ids.by_text.insert(id.into(), number);
         Ok(number)
     }
@@ -182,16 +210,28 @@ impl<'m> SnapshotWriter<'m> {
         let object_type = object.object_type;
         let is_name = matches!(object_type.entry().id, IdRule::Nested(_));
         if ids_hold_parent(object_type) {
-            let (parent, key) = object.id.split_once('/').ok_or(StoreError::BadId { object_type })?;
-            return Ok(Key { parent: self.intern(parent, false)?, key: self.intern(key, false)? });
+            let (parent, key) = object
+                .id
+                .split_once('/')
+                .ok_or(StoreError::BadId { object_type })?;
+            return Ok(Key {
+                parent: self.intern(parent, false)?,
+                key: self.intern(key, false)?,
+            });
         }
         let parent = if object_type.has_parent() {
-            let parent = object.parent.as_deref().ok_or(StoreError::BadId { object_type })?;
+            let parent = object
+                .parent
+                .as_deref()
+                .ok_or(StoreError::BadId { object_type })?;
             self.intern(parent, false)?
         } else {
             0
         };
-        Ok(Key { parent, key: self.intern(&object.id, is_name)? })
+        Ok(Key {
+            parent,
+            key: self.intern(&object.id, is_name)?,
+        })
     }
 
     /// Whether an id was not known before this snapshot.
@@ -208,7 +248,10 @@ impl<'m> SnapshotWriter<'m> {
             state.space = index::space(&read, shared.domain, object_type.code())?;
             if let Some(space) = state.space.filter(|_| !ids_hold_parent(object_type)) {
                 index::open_versions(&read, space, &mut |version| {
-                    let before = Before { parent: version.key.parent, fingerprint: fingerprint(&version) };
+                    let before = Before {
+                        parent: version.key.parent,
+                        fingerprint: fingerprint(&version),
+                    };
                     state.before.insert(version.key.key, before);
                 })?;
             }
@@ -232,9 +275,22 @@ impl<'m> SnapshotWriter<'m> {
         let before = state.before.get(&key.key).copied();
         let here = before.filter(|before| before.parent == key.parent);
         if let (Some(before), None) = (before, here) {
-            state.entries.push(Entry { key: Key { parent: before.parent, key: key.key }, what: What::Gone, had: true });
+            state.entries.push(Entry {
+                key: Key {
+                    parent: before.parent,
+                    key: key.key,
+                },
+                what: What::Gone,
+                had: true,
+            });
         }
-        self.compare_and_put(object_type, key, here.map(|before| before.fingerprint), &object.body, again)
+        self.compare_and_put(
+            object_type,
+            key,
+            here.map(|before| before.fingerprint),
+            &object.body,
+            again,
+        )
     }
 
     /// Notes what became of an object: nothing if it is as before, unless `again` says that it was given before.
@@ -242,7 +298,7 @@ impl<'m> SnapshotWriter<'m> {
         &mut self,
         object_type: ObjectType,
         key: Key,
-        before: Option<Option<i64>>,
+        before: KnownFingerprint,
         body: &[u8],
         again: bool,
     ) -> Result<(), StoreError> {
@@ -253,39 +309,68 @@ impl<'m> SnapshotWriter<'m> {
             _ if before == Some(fingerprint) => What::Same,
             None => What::Related,
             Some(fingerprint) => match self.known_content(object_type, key, fingerprint)? {
-                Some(place) => What::Back { place, fingerprint },
+                Some(place) => What::Back {
+                    chunk: u32::try_from(place.chunk())
+                        .map_err(|_| StoreError::TooMany { what: "chunks" })?,
+                    ordinal: place.ordinal(),
+                    fingerprint,
+                },
                 None => self.put_body(object_type, key, body, fingerprint)?,
             },
         };
         if what != What::Same || again {
-            self.state(object_type)?.entries.push(Entry { key, what, had });
+            self.state(object_type)?
+                .entries
+                .push(Entry { key, what, had });
         }
         Ok(())
     }
 
     /// Where the store has the same content of the same object from an earlier time.
-    fn known_content(&mut self, object_type: ObjectType, key: Key, fingerprint: i64) -> Result<Option<Place>, StoreError> {
+    fn known_content(
+        &mut self,
+        object_type: ObjectType,
+        key: Key,
+        fingerprint: i64,
+    ) -> Result<Option<Place>, StoreError> {
         if self.is_new(key.key) || self.is_new(key.parent) {
             return Ok(None);
         }
-        let Some(space) = self.state(object_type)?.space else { return Ok(None) };
+        let Some(space) = self.state(object_type)?.space else {
+            return Ok(None);
+        };
         let versions = index::versions_of(&self.store.shared.inner.index.read(), space, key)?;
-        Ok(versions.iter().filter_map(|version| version.body).find(|(_, known)| *known == fingerprint).map(|(place, _)| place))
+        Ok(versions
+            .iter()
+            .filter_map(|version| version.body)
+            .find(|(_, known)| *known == fingerprint)
+            .map(|(place, _)| place))
     }
 
-    fn put_body(&mut self, object_type: ObjectType, key: Key, body: &[u8], fingerprint: i64) -> Result<What, StoreError> {
+    fn put_body(
+        &mut self,
+        object_type: ObjectType,
+        key: Key,
+        body: &[u8],
+        fingerprint: i64,
+    ) -> Result<What, StoreError> {
         let (chunk, mut builder) = match self.state(object_type)?.builder.take() {
             Some(building) => building,
             None => (self.new_chunk()?, ChunkBuilder::default()),
         };
-        let ordinal = u16::try_from(builder.rows().len()).map_err(|_| StoreError::TooMany { what: "rows" })?;
+        let ordinal = u16::try_from(builder.rows().len())
+            .map_err(|_| StoreError::TooMany { what: "rows" })?;
         self.push_row(&mut builder, key, body);
         if builder.is_full() {
             self.seal_chunk(chunk, builder, Kind::Objects, object_type)?;
         } else {
             self.state(object_type)?.builder = Some((chunk, builder));
         }
-        Ok(What::Put { chunk, ordinal, fingerprint })
+        Ok(What::Put {
+            chunk,
+            ordinal,
+            fingerprint,
+        })
     }
 
     fn push_row(&self, builder: &mut ChunkBuilder, key: Key, body: &[u8]) {
@@ -296,12 +381,18 @@ impl<'m> SnapshotWriter<'m> {
                 self.ids.ids.get(place).map(|id| id.text.as_str())
             })
         };
-        builder.push(key, name(key.key).unwrap_or_default(), name(key.parent).unwrap_or_default(), body);
+        builder.push(
+            key,
+            name(key.key).unwrap_or_default(),
+            name(key.parent).unwrap_or_default(),
+            body,
+        );
     }
 
     /// Takes a number for a chunk that is still to be sealed.
     fn new_chunk(&mut self) -> Result<u32, StoreError> {
-        let number = u32::try_from(self.chunks.len()).map_err(|_| StoreError::TooMany { what: "chunks" })?;
+        let number =
+            u32::try_from(self.chunks.len()).map_err(|_| StoreError::TooMany { what: "chunks" })?;
         self.chunks.push(None);
         Ok(number)
     }
@@ -325,21 +416,39 @@ impl<'m> SnapshotWriter<'m> {
         if let Some(chunk) = self.chunks.get_mut(at) {
             *chunk = Some((pack_place, place));
         }
-        if pack.is_full() { self.put_pack(pack) } else { Ok(self.pack = Some(pack)) }
+        if pack.is_full() {
+            return self.put_pack(pack);
+        }
+        self.pack = Some(pack);
+        Ok(())
     }
 
     fn put_pack(&mut self, pack: PackWriter) -> Result<(), StoreError> {
         let id = pack.id();
         let (blob, entries) = pack.finish(self.epoch()?)?;
         let bytes = blob.as_bytes().len() as u64;
-        self.store.shared.inner.blobs.put(&self.store.shared.pack_name(id), &blob)?;
-        self.packs.push(PackRow { id, epoch: self.epoch()?.number, bytes, entries });
+        self.store
+            .shared
+            .inner
+            .blobs
+            .put(&self.store.shared.pack_name(id), &blob)?;
+        self.packs.push(PackRow {
+            id,
+            epoch: self.epoch()?.number,
+            bytes,
+            entries,
+        });
         self.monitor.report(Progress::BytesNew(bytes));
         Ok(())
     }
 
     /// Takes all objects under one parent, of a type whose ids hold their parent.
-    fn relations(&mut self, object_type: ObjectType, parent: &str, children: Vec<Canonical>) -> Result<(), StoreError> {
+    fn relations(
+        &mut self,
+        object_type: ObjectType,
+        parent: &str,
+        children: Vec<Canonical>,
+    ) -> Result<(), StoreError> {
         let parent = self.intern(parent, false)?;
         let mut given: BTreeMap<u32, Canonical> = BTreeMap::new();
         for child in children {
@@ -355,7 +464,10 @@ impl<'m> SnapshotWriter<'m> {
         state.listed.insert(parent);
         let space = state.space.filter(|_| !new_parent);
         let earlier: BTreeMap<u32, bool> = if again {
-            let entries = state.entries.iter().filter(|entry| entry.key.parent == parent);
+            let entries = state
+                .entries
+                .iter()
+                .filter(|entry| entry.key.parent == parent);
             entries.map(|entry| (entry.key.key, entry.had)).collect()
         } else {
             BTreeMap::new()
@@ -368,9 +480,17 @@ impl<'m> SnapshotWriter<'m> {
             None => BTreeMap::new(),
         };
         let gone_before = before.keys().map(|key| (*key, true));
-        for (key, had) in earlier.iter().map(|(key, had)| (*key, *had)).chain(gone_before) {
+        for (key, had) in earlier
+            .iter()
+            .map(|(key, had)| (*key, *had))
+            .chain(gone_before)
+        {
             if !given.contains_key(&key) {
-                self.state(object_type)?.entries.push(Entry { key: Key { parent, key }, what: What::Gone, had });
+                self.state(object_type)?.entries.push(Entry {
+                    key: Key { parent, key },
+                    what: What::Gone,
+                    had,
+                });
             }
         }
         self.observe_parent(object_type, parent, &given)?;
@@ -391,8 +511,14 @@ impl<'m> SnapshotWriter<'m> {
         self.compare_and_put(object.object_type, key, before, &object.body, true)
     }
 
-    fn open_relation(&mut self, object_type: ObjectType, key: Key) -> Result<Option<Option<i64>>, StoreError> {
-        let Some(space) = self.state(object_type)?.space else { return Ok(None) };
+    fn open_relation(
+        &mut self,
+        object_type: ObjectType,
+        key: Key,
+    ) -> Result<KnownFingerprint, StoreError> {
+        let Some(space) = self.state(object_type)?.space else {
+            return Ok(None);
+        };
         let version = index::open_one(&self.store.shared.inner.index.read(), space, key)?;
         Ok(version.as_ref().map(fingerprint))
     }
@@ -413,11 +539,18 @@ impl<'m> SnapshotWriter<'m> {
     }
 
     /// Keeps the observations of a bucket, if they are not those that the store has.
-    fn observe(&mut self, object_type: ObjectType, bucket: u32, rows: &BTreeMap<Key, &[u8]>) -> Result<(), StoreError> {
+    fn observe(
+        &mut self,
+        object_type: ObjectType,
+        bucket: u32,
+        rows: &BTreeMap<Key, &[u8]>,
+    ) -> Result<(), StoreError> {
         let digest = self.digest(rows);
         let space = self.state(object_type)?.space;
         let known = match space {
-            Some(space) => index::observation(&self.store.shared.inner.index.read(), space, bucket)?,
+            Some(space) => {
+                index::observation(&self.store.shared.inner.index.read(), space, bucket)?
+            }
             None => None,
         };
         let pending = self.state(object_type)?.buckets.remove(&bucket);
@@ -438,7 +571,9 @@ impl<'m> SnapshotWriter<'m> {
         }
         let chunk = self.new_chunk()?;
         self.seal_chunk(chunk, builder, Kind::Observations, object_type)?;
-        self.state(object_type)?.buckets.insert(bucket, (chunk, digest));
+        self.state(object_type)?
+            .buckets
+            .insert(bucket, (chunk, digest));
         Ok(())
     }
 
@@ -456,11 +591,29 @@ impl<'m> SnapshotWriter<'m> {
     fn observe_whole(&mut self, object_type: ObjectType) -> Result<(), StoreError> {
         let state = self.state(object_type)?;
         let observed = std::mem::take(&mut state.observed);
-        let decided: BTreeSet<u32> = state.decided.iter().map(|key| bucket(object_type, Key { parent: 0, key: *key })).collect();
+        let decided: BTreeSet<u32> = state
+            .decided
+            .iter()
+            .map(|key| {
+                bucket(
+                    object_type,
+                    Key {
+                        parent: 0,
+                        key: *key,
+                    },
+                )
+            })
+            .collect();
         let space = state.space;
-        let mut by_bucket: BTreeMap<u32, BTreeMap<Key, &[u8]>> = decided.iter().map(|bucket| (*bucket, BTreeMap::new())).collect();
+        let mut by_bucket: BTreeMap<u32, BTreeMap<Key, &[u8]>> = decided
+            .iter()
+            .map(|bucket| (*bucket, BTreeMap::new()))
+            .collect();
         for (key, bytes) in &observed {
-            by_bucket.entry(bucket(object_type, *key)).or_default().insert(*key, bytes);
+            by_bucket
+                .entry(bucket(object_type, *key))
+                .or_default()
+                .insert(*key, bytes);
         }
         for (bucket, mut rows) in by_bucket {
             let kept = match space {
@@ -483,9 +636,15 @@ impl<'m> SnapshotWriter<'m> {
     pub fn losses(&self) -> Vec<Loss> {
         let mut losses = Vec::new();
         for (object_type, state) in &self.types {
-            let gone = last_words(&state.entries).filter(|entry| entry.had && entry.what == What::Gone).count() as u64;
+            let gone = last_words(&state.entries)
+                .filter(|entry| entry.had && entry.what == What::Gone)
+                .count() as u64;
             if gone > 0 {
-                losses.push(Loss { object_type: *object_type, before: self.count_before(*object_type), gone });
+                losses.push(Loss {
+                    object_type: *object_type,
+                    before: self.count_before(*object_type),
+                    gone,
+                });
             }
         }
         losses
@@ -493,7 +652,10 @@ impl<'m> SnapshotWriter<'m> {
 
     fn count_before(&self, object_type: ObjectType) -> u64 {
         let counts = self.parent.as_ref().map(|parent| &parent.counts);
-        counts.and_then(|counts| counts.get(&object_type.code())).copied().unwrap_or_default()
+        counts
+            .and_then(|counts| counts.get(&object_type.code()))
+            .copied()
+            .unwrap_or_default()
     }
 
     /// Ends the snapshot: when this returns, it exists and is durable.
@@ -504,7 +666,11 @@ impl<'m> SnapshotWriter<'m> {
     ///
     /// When the storage or the index fails. Where the record had become durable before, the snapshot exists all the same, and is read in
     /// when the domain is next opened or written to.
-    pub fn finish(mut self, as_of: Timestamp, watermark: Vec<u8>) -> Result<SnapshotInfo, StoreError> {
+    pub fn finish(
+        mut self,
+        as_of: Timestamp,
+        watermark: Vec<u8>,
+    ) -> Result<SnapshotInfo, StoreError> {
         let object_types: Vec<ObjectType> = self.types.keys().copied().collect();
         for object_type in object_types {
             self.observe_whole(object_type)?;
@@ -515,8 +681,18 @@ impl<'m> SnapshotWriter<'m> {
         if let Some(pack) = self.pack.take() {
             self.put_pack(pack)?;
         }
-        let mut packs = PackTable { packs: self.packs.iter().map(|pack| (pack.id, pack.bytes)).collect() };
-        let mut counts = self.parent.as_ref().map(|parent| parent.counts.clone()).unwrap_or_default();
+        let mut packs = PackTable {
+            packs: self
+                .packs
+                .iter()
+                .map(|pack| (pack.id, pack.bytes))
+                .collect(),
+        };
+        let mut counts = self
+            .parent
+            .as_ref()
+            .map(|parent| parent.counts.clone())
+            .unwrap_or_default();
         let mut coverage = BTreeMap::new();
         let mut applied = Vec::new();
         let mut deltas = Vec::new();
@@ -582,34 +758,57 @@ impl<'m> SnapshotWriter<'m> {
         let shared = &self.store.shared;
         let blob = record.seal(&shared.keys, shared.domain, self.id)?;
         let record_bytes = blob.as_bytes().len() as u64;
-        shared.inner.blobs.put(&format!("{}/records/{}", shared.domain, self.id), &blob)?;
+        shared
+            .inner
+            .blobs
+            .put(&format!("{}/records/{}", shared.domain, self.id), &blob)?;
         self.monitor.report(Progress::BytesNew(record_bytes));
         let row = shared.snapshot_row(self.id, &record, record_bytes, changes)?;
         shared.apply(&row, record.ids_first, &record.ids, &self.packs, applied)
     }
 
     fn chunk_place(&self, chunk: u32) -> Result<(PackId, usize), StoreError> {
-        let place = usize::try_from(chunk).ok().and_then(|at| self.chunks.get(at).copied().flatten());
+        let place = usize::try_from(chunk)
+            .ok()
+            .and_then(|at| self.chunks.get(at).copied().flatten());
         place
             .and_then(|(pack, place)| Some((self.packs.get(pack)?.id, place)))
-            .ok_or_else(|| StoreError::Mismatch { what: "a chunk that was not sealed".to_owned() })
+            .ok_or_else(|| StoreError::Mismatch {
+                what: "a chunk that was not sealed".to_owned(),
+            })
     }
 
     fn new_version(&self, entry: &Entry) -> Result<NewVersion, StoreError> {
-        let unsealed = || StoreError::Mismatch { what: "content that is nowhere".to_owned() };
+        let unsealed = || StoreError::Mismatch {
+            what: "content that is nowhere".to_owned(),
+        };
         let (pack, chunk, ordinal, fingerprint) = match entry.what {
-            What::Put { chunk, ordinal, fingerprint } => {
+            What::Put {
+                chunk,
+                ordinal,
+                fingerprint,
+            } => {
                 let (pack, place) = self.chunk_place(chunk)?;
                 (pack, place, ordinal, fingerprint)
             }
-            What::Back { place, fingerprint } => {
-                let row = index::chunk(&self.store.shared.inner.index.read(), place.chunk())?.ok_or_else(unsealed)?;
-                let ordinal = u16::try_from(place.ordinal()).map_err(|_| unsealed())?;
+            What::Back {
+                chunk,
+                ordinal,
+                fingerprint,
+            } => {
+                let row = index::chunk(&self.store.shared.inner.index.read(), chunk.into())?
+                    .ok_or_else(unsealed)?;
                 (row.pack, row.place, ordinal, fingerprint)
             }
             What::Related | What::Same | What::Gone => return Err(unsealed()),
         };
-        Ok(NewVersion { key: entry.key, pack, chunk, ordinal, fingerprint })
+        Ok(NewVersion {
+            key: entry.key,
+            pack,
+            chunk,
+            ordinal,
+            fingerprint,
+        })
     }
 }
 
@@ -630,21 +829,39 @@ impl PackTable {
     }
 
     /// What a type's changes look like in the record.
-    fn delta(&mut self, applied: &AppliedType, writer: &SnapshotWriter<'_>) -> Result<TypeDelta, StoreError> {
-        let mut places: Vec<(PackId, usize, usize)> =
-            applied.put.iter().map(|put| (put.pack, put.chunk, usize::from(put.ordinal))).collect();
+    fn delta(
+        &mut self,
+        applied: &AppliedType,
+        writer: &SnapshotWriter<'_>,
+    ) -> Result<TypeDelta, StoreError> {
+        let mut places: Vec<(PackId, usize, usize)> = applied
+            .put
+            .iter()
+            .map(|put| (put.pack, put.chunk, usize::from(put.ordinal)))
+            .collect();
         places.sort_unstable();
         let mut runs = Vec::new();
-        let consecutive = |a: &(PackId, usize, usize), b: &(PackId, usize, usize)| (a.0, a.1, a.2 + 1) == *b;
+        let consecutive =
+            |a: &(PackId, usize, usize), b: &(PackId, usize, usize)| (a.0, a.1, a.2 + 1) == *b;
         for run in places.chunk_by(consecutive) {
             if let Some((pack, chunk, first)) = run.first() {
-                runs.push(Run { pack: self.place(*pack, writer)?, chunk: *chunk, first: *first, rows: run.len() });
+                runs.push(Run {
+                    pack: self.place(*pack, writer)?,
+                    chunk: *chunk,
+                    first: *first,
+                    rows: run.len(),
+                });
             }
         }
         let mut observations = Vec::new();
         for (bucket, pack, chunk, digest) in &applied.observations {
             let pack = self.place(*pack, writer)?;
-            observations.push(Observations { bucket: *bucket, pack, chunk: *chunk, digest: *digest });
+            observations.push(Observations {
+                bucket: *bucket,
+                pack,
+                chunk: *chunk,
+                digest: *digest,
+            });
         }
         Ok(TypeDelta {
             type_code: applied.type_code,
@@ -686,7 +903,11 @@ impl Sink for SnapshotWriter<'_> {
     type Error = StoreError;
 
     fn object(&mut self, object: Canonical) -> Result<(), StoreError> {
-        if ids_hold_parent(object.object_type) { self.relation(&object) } else { self.whole(object) }
+        if ids_hold_parent(object.object_type) {
+            self.relation(&object)
+        } else {
+            self.whole(object)
+        }
     }
 
     fn children(
@@ -709,37 +930,76 @@ impl Sink for SnapshotWriter<'_> {
             self.whole(child)?;
         }
         let state = self.state(object_type)?;
-        let before = state.before.iter().filter(|(_, before)| before.parent == parent).map(|(key, _)| (*key, true));
-        let earlier = state.entries.iter().filter(|entry| entry.key.parent == parent).map(|entry| (entry.key.key, entry.had));
-        let gone: BTreeMap<u32, bool> = earlier.chain(before).filter(|(key, _)| !given.contains(key)).collect();
+        let before = state
+            .before
+            .iter()
+            .filter(|(_, before)| before.parent == parent)
+            .map(|(key, _)| (*key, true));
+        let earlier = state
+            .entries
+            .iter()
+            .filter(|entry| entry.key.parent == parent)
+            .map(|entry| (entry.key.key, entry.had));
+        let gone: BTreeMap<u32, bool> = earlier
+            .chain(before)
+            .filter(|(key, _)| !given.contains(key))
+            .collect();
         for (key, had) in gone {
             state.decided.insert(key);
             state.observed.remove(&Key { parent, key });
-            state.entries.push(Entry { key: Key { parent, key }, what: What::Gone, had });
+            state.entries.push(Entry {
+                key: Key { parent, key },
+                what: What::Gone,
+                had,
+            });
         }
         Ok(())
     }
 
     fn gone(&mut self, object_type: ObjectType, id: &str) -> Result<(), StoreError> {
         if ids_hold_parent(object_type) {
-            let numbers = id.split_once('/').and_then(|(parent, key)| Some((self.number(parent)?, self.number(key)?)));
-            let Some((parent, key)) = numbers else { return Ok(()) };
+            let numbers = id
+                .split_once('/')
+                .and_then(|(parent, key)| Some((self.number(parent)?, self.number(key)?)));
+            let Some((parent, key)) = numbers else {
+                return Ok(());
+            };
             let key = Key { parent, key };
             let had = self.open_relation(object_type, key)?.is_some();
             let state = self.state(object_type)?;
             state.single.insert(key);
-            state.entries.push(Entry { key, what: What::Gone, had });
+            state.entries.push(Entry {
+                key,
+                what: What::Gone,
+                had,
+            });
             return Ok(());
         }
-        let Some(number) = self.number(id) else { return Ok(()) };
+        let Some(number) = self.number(id) else {
+            return Ok(());
+        };
         let state = self.state(object_type)?;
         state.decided.insert(number);
         state.observed.retain(|key, _| key.key != number);
-        let before = state.before.get(&number).map(|before| (before.parent, true));
-        let earlier = state.entries.iter().filter(|entry| entry.key.key == number).map(|entry| (entry.key.parent, entry.had));
+        let before = state
+            .before
+            .get(&number)
+            .map(|before| (before.parent, true));
+        let earlier = state
+            .entries
+            .iter()
+            .filter(|entry| entry.key.key == number)
+            .map(|entry| (entry.key.parent, entry.had));
         let gone: BTreeMap<u32, bool> = earlier.chain(before).collect();
         for (parent, had) in gone {
-            state.entries.push(Entry { key: Key { parent, key: number }, what: What::Gone, had });
+            state.entries.push(Entry {
+                key: Key {
+                    parent,
+                    key: number,
+                },
+                what: What::Gone,
+                had,
+            });
         }
         Ok(())
     }
@@ -754,13 +1014,22 @@ impl Sink for SnapshotWriter<'_> {
         if !ids_hold_parent(object_type) {
             for (key, before) in &state.before {
                 if state.decided.insert(*key) {
-                    let key = Key { parent: before.parent, key: *key };
-                    state.entries.push(Entry { key, what: What::Gone, had: true });
+                    let key = Key {
+                        parent: before.parent,
+                        key: *key,
+                    };
+                    state.entries.push(Entry {
+                        key,
+                        what: What::Gone,
+                        had: true,
+                    });
                 }
             }
             return Ok(());
         }
-        let Some(space) = state.space else { return Ok(()) };
+        let Some(space) = state.space else {
+            return Ok(());
+        };
         let store = self.store.clone();
         let read = store.shared.inner.index.read();
         let state = self.types.entry(object_type).or_default();
@@ -773,7 +1042,11 @@ impl Sink for SnapshotWriter<'_> {
             state.touched.insert(parent);
             for version in index::open_under(&read, space, parent)? {
                 if !state.single.contains(&version.key) {
-                    state.entries.push(Entry { key: version.key, what: What::Gone, had: true });
+                    state.entries.push(Entry {
+                        key: version.key,
+                        what: What::Gone,
+                        had: true,
+                    });
                 }
             }
         }

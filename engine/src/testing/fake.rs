@@ -39,7 +39,7 @@ struct Inside {
     objects: BTreeMap<ObjectName, Kept>,
     counter: u64,
     seconds: i64,
-    log: Vec<(Method, String)>,
+    log: usize,
     mails: Vec<String>,
     creations: BTreeMap<String, u64>,
     fault: Option<(usize, Fault)>,
@@ -72,15 +72,28 @@ impl Fake {
         let mut json = Json::parse(body.as_bytes()).unwrap();
         set(&mut json, &["id"], Some(Json::String(key.to_owned())));
         let name = ObjectName::new(kind(relation), &format!("{parent}/{key}"));
-        self.lock().objects.insert(name, Kept { parent: Some(parent.to_owned()), json });
+        self.lock().objects.insert(
+            name,
+            Kept {
+                parent: Some(parent.to_owned()),
+                json,
+            },
+        );
     }
 
     /// Changes a property of an object behind everyone's back.
     pub(crate) fn change(&self, object_type: &str, id: &str, path: &str, value: &str) {
         let keys: Vec<&str> = path.split('.').collect();
         let mut inside = self.lock();
-        let kept = inside.objects.get_mut(&ObjectName::new(kind(object_type), id)).unwrap();
-        set(&mut kept.json, &keys, Some(Json::parse(value.as_bytes()).unwrap()));
+        let kept = inside
+            .objects
+            .get_mut(&ObjectName::new(kind(object_type), id))
+            .unwrap();
+        set(
+            &mut kept.json,
+            &keys,
+            Some(Json::parse(value.as_bytes()).unwrap()),
+        );
     }
 
     /// Deletes an object as an admin would, with what hangs on it.
@@ -108,13 +121,21 @@ impl Fake {
     }
 
     pub(crate) fn json(&self, object_type: &str, id: &str) -> Option<Json> {
-        self.lock().objects.get(&ObjectName::new(kind(object_type), id)).map(|kept| kept.json.clone())
+        self.lock()
+            .objects
+            .get(&ObjectName::new(kind(object_type), id))
+            .map(|kept| kept.json.clone())
     }
 
     /// The ids of a type's objects.
     pub(crate) fn ids(&self, object_type: &str) -> Vec<String> {
         let wanted = kind(object_type);
-        self.lock().objects.keys().filter(|name| name.object_type == wanted).map(|name| name.id.clone()).collect()
+        self.lock()
+            .objects
+            .keys()
+            .filter(|name| name.object_type == wanted)
+            .map(|name| name.id.clone())
+            .collect()
     }
 
     /// The org as a snapshot would hold it.
@@ -127,20 +148,25 @@ impl Fake {
                 let body = if name.object_type.entry().bare_relation {
                     Vec::new()
                 } else {
-                    canonical(name.object_type, &kept.json.to_bytes()).unwrap().body
+                    canonical(name.object_type, &kept.json.to_bytes())
+                        .unwrap()
+                        .body
                 };
-                (name.clone(), Held { id: name.id.clone(), parent: kept.parent.clone(), body })
+                (
+                    name.clone(),
+                    Held {
+                        id: name.id.clone(),
+                        parent: kept.parent.clone(),
+                        body,
+                    },
+                )
             })
             .collect();
         Model { objects }
     }
 
-    pub(crate) fn writes(&self) -> usize {
-        self.lock().log.iter().filter(|(method, _)| *method != Method::GET).count()
-    }
-
     pub(crate) fn requests(&self) -> usize {
-        self.lock().log.len()
+        self.lock().log
     }
 
     pub(crate) fn mails(&self) -> Vec<String> {
@@ -150,7 +176,7 @@ impl Fake {
     /// Lets the request with this number (from 0, counted from now) go wrong.
     pub(crate) fn fault(&self, number: usize, fault: Fault) {
         let mut inside = self.lock();
-        let place = inside.log.len() + number;
+        let place = inside.log + number;
         inside.fault = Some((place, fault));
     }
 
@@ -161,7 +187,8 @@ impl Fake {
     /// Every id that an object names and that is not there.
     pub(crate) fn dangling(&self) -> Vec<String> {
         let inside = self.lock();
-        let known: std::collections::BTreeSet<&str> = inside.objects.keys().map(|name| name.id.as_str()).collect();
+        let known: std::collections::BTreeSet<&str> =
+            inside.objects.keys().map(|name| name.id.as_str()).collect();
         let mut dangling = Vec::new();
         for (name, kept) in &inside.objects {
             for found in refs::find(name.object_type.entry(), &kept.json) {
@@ -175,25 +202,34 @@ impl Fake {
 }
 
 fn refused(status: u16, code: &str, cause: &str) -> OktaError {
-    OktaError::Refused { status, code: code.to_owned(), causes: Causes(vec![cause.to_owned()]) }
+    OktaError::Refused {
+        status,
+        code: code.to_owned(),
+        causes: Causes(vec![cause.to_owned()]),
+    }
 }
 
 fn gone() -> OktaError {
-    OktaError::NotFound { code: Some("E0000007".to_owned()) }
+    OktaError::NotFound {
+        code: Some("E0000007".to_owned()),
+    }
 }
 
 /// Whether a path fits a template; gives what stands for `{id}`, `{parent}`, `{target}`.
 fn fits(template: &str, path: &str) -> Option<BTreeMap<String, String>> {
     let template = template.split('?').next()?;
     let path = path.split('?').next()?;
-    let (wanted, given): (Vec<&str>, Vec<&str>) = (template.split('/').collect(), path.split('/').collect());
+    let (wanted, given): (Vec<&str>, Vec<&str>) =
+        (template.split('/').collect(), path.split('/').collect());
     if wanted.len() != given.len() {
         return None;
     }
     let mut found = BTreeMap::new();
     for (wanted, given) in wanted.iter().zip(given) {
         if wanted.starts_with('{') {
-            let text = percent_encoding::percent_decode_str(given).decode_utf8().ok()?;
+            let text = percent_encoding::percent_decode_str(given)
+                .decode_utf8()
+                .ok()?;
             found.insert((*wanted).to_owned(), text.into_owned());
         } else if *wanted != given {
             return None;
@@ -219,21 +255,34 @@ impl Inside {
             }
             IdRule::Nested(path) => text_at(json, path).unwrap().to_owned(),
             IdRule::UrlTail(field) => {
-                set(json, &[field], Some(Json::String(format!("https://org/schemas/{fresh}"))));
+                set(
+                    json,
+                    &[field],
+                    Some(Json::String(format!("https://org/schemas/{fresh}"))),
+                );
                 fresh
             }
             IdRule::UrlTailUnderParent(field) => {
-                set(json, &[field], Some(Json::String("https://org/schemas/default".to_owned())));
+                set(
+                    json,
+                    &[field],
+                    Some(Json::String("https://org/schemas/default".to_owned())),
+                );
                 format!("{}/default", parent.unwrap())
             }
-            IdRule::UnderParent(field) => format!("{}/{}", parent.unwrap(), text_at(json, field).unwrap()),
+            IdRule::UnderParent(field) => {
+                format!("{}/{}", parent.unwrap(), text_at(json, field).unwrap())
+            }
             IdRule::Org => "org".to_owned(),
         };
         let now = self.now().strftime("%Y-%m-%dT%H:%M:%S.000Z").to_string();
         set(json, &["created"], Some(Json::String(now)));
         self.objects.insert(
             ObjectName::new(object_type, &id),
-            Kept { parent: parent.map(str::to_owned), json: json.clone() },
+            Kept {
+                parent: parent.map(str::to_owned),
+                json: json.clone(),
+            },
         );
         id
     }
@@ -248,7 +297,8 @@ impl Inside {
                 let far = name.object_type.entry().class == RestoreClass::Relation
                     && name.id.split_once('/').is_some_and(|(_, key)| key == id);
                 let mapping = name.object_type.name() == "profile_mapping"
-                    && (text_at(&kept.json, "source.id") == Some(id) || text_at(&kept.json, "target.id") == Some(id));
+                    && (text_at(&kept.json, "source.id") == Some(id)
+                        || text_at(&kept.json, "target.id") == Some(id));
                 below || far || mapping
             })
             .map(|(name, _)| name.clone())
@@ -257,8 +307,18 @@ impl Inside {
             self.delete(name.object_type, &name.id);
         }
         for (name, kept) in &mut self.objects {
-            if name.object_type.name() == "group_rule" && kept.json.to_bytes().windows(id.len()).any(|w| w == id.as_bytes()) {
-                set(&mut kept.json, &["status"], Some(Json::String("INVALID".to_owned())));
+            if name.object_type.name() == "group_rule"
+                && kept
+                    .json
+                    .to_bytes()
+                    .windows(id.len())
+                    .any(|w| w == id.as_bytes())
+            {
+                set(
+                    &mut kept.json,
+                    &["status"],
+                    Some(Json::String("INVALID".to_owned())),
+                );
             }
         }
     }
@@ -283,16 +343,31 @@ impl Inside {
 
     fn link(&mut self, found: &BTreeMap<String, String>) -> Result<Vec<u8>, OktaError> {
         let (app, policy) = (&found["{id}"], &found["{target}"]);
-        if !self.objects.contains_key(&ObjectName::new(kind("policy_access"), policy)) {
+        if !self
+            .objects
+            .contains_key(&ObjectName::new(kind("policy_access"), policy))
+        {
             return Err(gone());
         }
-        let kept = self.objects.get_mut(&ObjectName::new(kind("app"), app)).ok_or_else(gone)?;
+        let kept = self
+            .objects
+            .get_mut(&ObjectName::new(kind("app"), app))
+            .ok_or_else(gone)?;
         let url = format!("https://org/api/v1/policies/{policy}");
-        set(&mut kept.json, &["_links", "accessPolicy", "href"], Some(Json::String(url)));
+        set(
+            &mut kept.json,
+            &["_links", "accessPolicy", "href"],
+            Some(Json::String(url)),
+        );
         Ok(Vec::new())
     }
 
-    fn by_type(&mut self, object_type: ObjectType, call: &Call, body: Option<&Json>) -> Option<Result<Vec<u8>, OktaError>> {
+    fn by_type(
+        &mut self,
+        object_type: ObjectType,
+        call: &Call,
+        body: Option<&Json>,
+    ) -> Option<Result<Vec<u8>, OktaError>> {
         let entry = object_type.entry();
         let path = call.path.as_str();
         let at_path = |template: Option<&str>| template.and_then(|template| fits(template, path));
@@ -314,7 +389,8 @@ impl Inside {
                     let name = name(&found);
                     if object_type.name() == "user" {
                         let by_login = self.objects.iter().find(|(other, kept)| {
-                            other.object_type == object_type && text_at(&kept.json, "profile.login") == Some(&name.id)
+                            other.object_type == object_type
+                                && text_at(&kept.json, "profile.login") == Some(&name.id)
                         });
                         if let Some((_, kept)) = by_login {
                             return Some(Ok(kept.json.to_bytes()));
@@ -322,7 +398,8 @@ impl Inside {
                     }
                     match self.objects.get(&name) {
                         Some(kept) => return Some(Ok(kept.json.to_bytes())),
-                        None if entry.name.starts_with("policy_") && entry.name != "policy_rule" => {}
+                        None if entry.name.starts_with("policy_")
+                            && entry.name != "policy_rule" => {}
                         None => return Some(Err(gone())),
                     }
                 }
@@ -332,22 +409,28 @@ impl Inside {
                     Listing::OnePerParent { .. } | Listing::Single(_) => vec![],
                 };
                 for list in lists {
-                    let query_of = |path: &str| path.split_once("type=").map(|(_, rest)| rest.to_owned());
+                    let query_of =
+                        |path: &str| path.split_once("type=").map(|(_, rest)| rest.to_owned());
                     if let Some(found) = fits(list, path)
-                        && (!path.starts_with("/api/v1/policies?") || query_of(list) == query_of(path))
+                        && (!path.starts_with("/api/v1/policies?")
+                            || query_of(list) == query_of(path))
                     {
                         let items: Vec<Json> = self
                             .objects
                             .iter()
                             .filter(|(name, kept)| {
                                 name.object_type == object_type
-                                    && found.get("{parent}").is_none_or(|parent| kept.parent.as_ref() == Some(parent))
+                                    && found
+                                        .get("{parent}")
+                                        .is_none_or(|parent| kept.parent.as_ref() == Some(parent))
                             })
                             .map(|(_, kept)| kept.json.clone())
                             .collect();
                         let list = Json::Array(items);
                         let answer = match entry.items_property {
-                            Some(property) => Json::Object(BTreeMap::from([(property.to_owned(), list)])),
+                            Some(property) => {
+                                Json::Object(BTreeMap::from([(property.to_owned(), list)]))
+                            }
                             None => list,
                         };
                         return Some(Ok(answer.to_bytes()));
@@ -357,7 +440,10 @@ impl Inside {
             }
             Method::POST => {
                 if let Some(lifecycle) = entry.lifecycle {
-                    for (verb, template) in [("ACTIVE", lifecycle.activate), ("INACTIVE", lifecycle.deactivate)] {
+                    for (verb, template) in [
+                        ("ACTIVE", lifecycle.activate),
+                        ("INACTIVE", lifecycle.deactivate),
+                    ] {
                         if let Some(found) = fits(template, path)
                             && self.objects.contains_key(&name(&found))
                         {
@@ -368,24 +454,40 @@ impl Inside {
                         ("SUSPENDED", "/api/v1/users/{id}/lifecycle/suspend"),
                         ("ACTIVE", "/api/v1/users/{id}/lifecycle/unsuspend"),
                     ] {
-                        if object_type.name() == "user" && let Some(found) = fits(template, path) {
+                        if object_type.name() == "user"
+                            && let Some(found) = fits(template, path)
+                        {
                             return Some(self.lifecycle(&name(&found), verb, call));
                         }
                     }
                 }
-                if let Some(found) = at_path(entry.relate.and_then(|relate| relate.strip_prefix("POST "))) {
-                    return Some(self.relate(object_type, &found["{parent}"], text_at(body.unwrap(), "id").unwrap(), body));
+                if let Some(found) =
+                    at_path(entry.relate.and_then(|relate| relate.strip_prefix("POST ")))
+                {
+                    return Some(self.relate(
+                        object_type,
+                        &found["{parent}"],
+                        text_at(body.unwrap(), "id").unwrap(),
+                        body,
+                    ));
                 }
                 if let Some(found) = at_path(entry.create)
                     && self.accepts(object_type, body)
                 {
-                    return Some(self.create(object_type, found.get("{parent}").map(String::as_str), body.unwrap(), call));
+                    return Some(self.create(
+                        object_type,
+                        found.get("{parent}").map(String::as_str),
+                        body.unwrap(),
+                        call,
+                    ));
                 }
                 if let UpdateStyle::Merge(template) = entry.update
                     && let Some(found) = fits(template, path)
                 {
                     let name = name(&found);
-                    let Some(kept) = self.objects.get_mut(&name) else { return Some(Err(gone())) };
+                    let Some(kept) = self.objects.get_mut(&name) else {
+                        return Some(Err(gone()));
+                    };
                     for change in values::additions(entry, &kept.json, body.unwrap()) {
                         let keys: Vec<&str> = change.path.iter().map(String::as_str).collect();
                         set(&mut kept.json, &keys, change.to);
@@ -395,13 +497,25 @@ impl Inside {
                 None
             }
             Method::PUT => {
-                if let Some(found) = at_path(entry.relate.and_then(|relate| relate.strip_prefix("PUT "))) {
-                    return Some(self.relate(object_type, &found["{parent}"], &found["{id}"], body));
+                if let Some(found) =
+                    at_path(entry.relate.and_then(|relate| relate.strip_prefix("PUT ")))
+                {
+                    return Some(self.relate(
+                        object_type,
+                        &found["{parent}"],
+                        &found["{id}"],
+                        body,
+                    ));
                 }
-                let UpdateStyle::Replace(template) = entry.update else { return None };
+                let UpdateStyle::Replace(template) = entry.update else {
+                    return None;
+                };
                 let found = fits(template, path)?;
                 let name = name(&found);
-                if entry.name.starts_with("policy_") && entry.name != "policy_rule" && !self.objects.contains_key(&name) {
+                if entry.name.starts_with("policy_")
+                    && entry.name != "policy_rule"
+                    && !self.objects.contains_key(&name)
+                {
                     return None;
                 }
                 Some(self.replace(&name, body.unwrap()))
@@ -413,7 +527,11 @@ impl Inside {
                     return (entry.name != "policy_access").then(|| Err(gone()));
                 }
                 let active = text_at(&self.objects[&name].json, "status") == Some("ACTIVE");
-                if entry.lifecycle.is_some_and(|lifecycle| lifecycle.delete_only_inactive) && active {
+                if entry
+                    .lifecycle
+                    .is_some_and(|lifecycle| lifecycle.delete_only_inactive)
+                    && active
+                {
                     return Some(Err(refused(403, "E0000056", "deactivate it first")));
                 }
                 self.delete(object_type, &name.id);
@@ -427,20 +545,33 @@ impl Inside {
     fn accepts(&self, object_type: ObjectType, body: Option<&Json>) -> bool {
         match object_type.entry().listing {
             Listing::Pages([list]) if list.contains("/policies?type=") => {
-                body.and_then(|body| text_at(body, "type")) == list.split_once("type=").map(|(_, kind)| kind)
+                body.and_then(|body| text_at(body, "type"))
+                    == list.split_once("type=").map(|(_, kind)| kind)
             }
             _ => true,
         }
     }
 
-    fn create(&mut self, object_type: ObjectType, parent: Option<&str>, body: &Json, call: &Call) -> Result<Vec<u8>, OktaError> {
+    fn create(
+        &mut self,
+        object_type: ObjectType,
+        parent: Option<&str>,
+        body: &Json,
+        call: &Call,
+    ) -> Result<Vec<u8>, OktaError> {
         let entry = object_type.entry();
         for path in entry.read_only {
-            assert!(at(body, path).is_none(), "{path} of {object_type} cannot be written");
+            assert!(
+                at(body, path).is_none(),
+                "{path} of {object_type} cannot be written"
+            );
         }
         for found in refs::find(entry, body) {
             let known = self.objects.keys().any(|name| name.id == found.value);
-            if refs::looks_like_id(&found.value) && !known && !found.reference.path.starts_with("profile.") {
+            if refs::looks_like_id(&found.value)
+                && !known
+                && !found.reference.path.starts_with("profile.")
+            {
                 return Err(refused(400, "E0000001", "refers to nothing"));
             }
         }
@@ -458,19 +589,37 @@ impl Inside {
             return Err(refused(400, "E0000001", "already exists"));
         }
         if object_type.name() == "user" {
-            assert!(call.path.contains("activate=false"), "a new user is not activated: {}", call.path);
-            assert!(at(body, "credentials.password").is_none(), "no password is sent");
+            assert!(
+                call.path.contains("activate=false"),
+                "a new user is not activated: {}",
+                call.path
+            );
+            assert!(
+                at(body, "credentials.password").is_none(),
+                "no password is sent"
+            );
         }
         let mut json = body.clone();
         if let Some(lifecycle) = entry.lifecycle {
             let status = lifecycle.created_as.unwrap_or("ACTIVE");
-            set(&mut json, &[lifecycle.path], Some(Json::String(status.to_owned())));
+            set(
+                &mut json,
+                &[lifecycle.path],
+                Some(Json::String(status.to_owned())),
+            );
         }
         if object_type.name() == "group" {
-            set(&mut json, &["type"], Some(Json::String("OKTA_GROUP".to_owned())));
+            set(
+                &mut json,
+                &["type"],
+                Some(Json::String("OKTA_GROUP".to_owned())),
+            );
         }
         let id = self.make(object_type, parent, &mut json);
-        let key = format!("{object_type}/{}", values::name_in(entry, &json).unwrap_or_default());
+        let key = format!(
+            "{object_type}/{}",
+            values::name_in(entry, &json).unwrap_or_default()
+        );
         *self.creations.entry(key).or_default() += 1;
         match entry.name {
             "policy_access" => {
@@ -478,11 +627,21 @@ impl Inside {
                 self.make(kind("policy_rule"), Some(&id), &mut rule);
             }
             "app" => {
-                let mut schema = Json::parse(br#"{"definitions":{"base":{"properties":{}},"custom":{"properties":{}}}}"#).unwrap();
+                let mut schema = Json::parse(
+                    br#"{"definitions":{"base":{"properties":{}},"custom":{"properties":{}}}}"#,
+                )
+                .unwrap();
                 self.make(kind("app_user_schema"), Some(&id), &mut schema);
-                let user_type = self.objects.keys().find(|name| name.object_type == kind("user_type")).cloned();
+                let user_type = self
+                    .objects
+                    .keys()
+                    .find(|name| name.object_type == kind("user_type"))
+                    .cloned();
                 if let Some(user_type) = user_type {
-                    let text = format!(r#"{{"source":{{"id":"{id}"}},"target":{{"id":"{}"}},"properties":{{}}}}"#, user_type.id);
+                    let text = format!(
+                        r#"{{"source":{{"id":"{id}"}},"target":{{"id":"{}"}},"properties":{{}}}}"#,
+                        user_type.id
+                    );
                     let mut mapping = Json::parse(text.as_bytes()).unwrap();
                     self.make(kind("profile_mapping"), None, &mut mapping);
                 }
@@ -492,7 +651,12 @@ impl Inside {
         Ok(json.to_bytes())
     }
 
-    fn lifecycle(&mut self, name: &ObjectName, to: &str, call: &Call) -> Result<Vec<u8>, OktaError> {
+    fn lifecycle(
+        &mut self,
+        name: &ObjectName,
+        to: &str,
+        call: &Call,
+    ) -> Result<Vec<u8>, OktaError> {
         let kept = self.objects.get_mut(name).ok_or_else(gone)?;
         let has = text_at(&kept.json, "status").unwrap_or_default().to_owned();
         if name.object_type.name() == "user" {
@@ -511,19 +675,37 @@ impl Inside {
         if has == "INVALID" {
             return Err(refused(400, "E0000001", "invalid rule"));
         }
-        set(&mut kept.json, &["status"], Some(Json::String(to.to_owned())));
+        set(
+            &mut kept.json,
+            &["status"],
+            Some(Json::String(to.to_owned())),
+        );
         Ok(br#"{"activationToken":"secret-token"}"#.to_vec())
     }
 
-    fn relate(&mut self, relation: ObjectType, parent: &str, key: &str, body: Option<&Json>) -> Result<Vec<u8>, OktaError> {
+    fn relate(
+        &mut self,
+        relation: ObjectType,
+        parent: &str,
+        key: &str,
+        body: Option<&Json>,
+    ) -> Result<Vec<u8>, OktaError> {
         let exists = |id: &str| self.objects.keys().any(|name| name.id == id);
         if !exists(parent) || !exists(key) {
             return Err(gone());
         }
         let name = ObjectName::new(relation, &format!("{parent}/{key}"));
-        let mut json = body.cloned().unwrap_or_else(|| Json::Object(BTreeMap::new()));
+        let mut json = body
+            .cloned()
+            .unwrap_or_else(|| Json::Object(BTreeMap::new()));
         set(&mut json, &["id"], Some(Json::String(key.to_owned())));
-        self.objects.insert(name, Kept { parent: Some(parent.to_owned()), json });
+        self.objects.insert(
+            name,
+            Kept {
+                parent: Some(parent.to_owned()),
+                json,
+            },
+        );
         Ok(Vec::new())
     }
 
@@ -541,7 +723,9 @@ impl Inside {
         let mut json = body.clone();
         for path in entry.read_only.iter().chain(&["_links"]) {
             remove(&mut json, &steps(path));
-            if !path.contains('[') && let Some(value) = at(&kept.json, path) {
+            if !path.contains('[')
+                && let Some(value) = at(&kept.json, path)
+            {
                 let keys: Vec<&str> = path.split('.').collect();
                 set(&mut json, &keys, Some(value.clone()));
             }
@@ -557,10 +741,13 @@ impl Inside {
 impl OktaApi for Fake {
     fn send(&self, call: &Call) -> Result<Reply, OktaError> {
         let mut inside = self.lock();
-        let number = inside.log.len();
-        inside.log.push((call.method.clone(), call.path.clone()));
+        let number = inside.log;
+        inside.log += 1;
         inside.seconds += 1;
-        let fault = inside.fault.filter(|(place, _)| *place == number).map(|(_, fault)| fault);
+        let fault = inside
+            .fault
+            .filter(|(place, _)| *place == number)
+            .map(|(_, fault)| fault);
         if fault == Some(Fault::KilledBefore) {
             return Err(OktaError::RateLimited);
         }
@@ -572,7 +759,12 @@ impl OktaApi for Fake {
                 status: 200,
                 body: answer?,
                 next: None,
-                date: Some(inside.now().checked_sub(SignedDuration::from_millis(1)).unwrap()),
+                date: Some(
+                    inside
+                        .now()
+                        .checked_sub(SignedDuration::from_millis(1))
+                        .unwrap(),
+                ),
                 rate: None,
             }),
         }

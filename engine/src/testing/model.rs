@@ -42,12 +42,17 @@ impl State for Model {
         object_type: ObjectType,
         take: &mut dyn FnMut(&str, Option<&str>),
     ) -> Result<(), StateError> {
-        self.of(object_type).for_each(|held| take(&held.id, held.parent.as_deref()));
+        self.of(object_type)
+            .for_each(|held| take(&held.id, held.parent.as_deref()));
         Ok(())
     }
 
     fn children(&self, object_type: ObjectType, parent: &str) -> Result<Vec<Held>, StateError> {
-        Ok(self.of(object_type).filter(|held| held.parent.as_deref() == Some(parent)).cloned().collect())
+        Ok(self
+            .of(object_type)
+            .filter(|held| held.parent.as_deref() == Some(parent))
+            .cloned()
+            .collect())
     }
 }
 
@@ -77,7 +82,10 @@ impl Live for Compared<'_> {
         if !self.knows(object_type) {
             return Ok(Presence::Unknown);
         }
-        Ok(self.live.get(object_type, id)?.map_or(Presence::Gone, Presence::Here))
+        Ok(self
+            .live
+            .get(object_type, id)?
+            .map_or(Presence::Gone, Presence::Here))
     }
 
     fn gone(&self, object_type: ObjectType) -> Result<Vec<String>, StateError> {
@@ -85,7 +93,12 @@ impl Live for Compared<'_> {
             return Ok(Vec::new());
         }
         let gone = |held: &&Held| !self.live.contains(object_type, &held.id).unwrap_or(true);
-        Ok(self.target.of(object_type).filter(gone).map(|held| held.id.clone()).collect())
+        Ok(self
+            .target
+            .of(object_type)
+            .filter(gone)
+            .map(|held| held.id.clone())
+            .collect())
     }
 
     fn added(&self, object_type: ObjectType) -> Result<Vec<Held>, StateError> {

@@ -31,10 +31,16 @@ fn setup(
     };
     let domain: OktaDomain = server.url.parse().unwrap();
     let shared: Arc<dyn Monitor> = Arc::<Ears>::clone(&ears);
-    let mut options = HttpOptions::new(domain, credentials, Arc::<TestClock>::clone(&clock), shared);
+    let mut options =
+        HttpOptions::new(domain, credentials, Arc::<TestClock>::clone(&clock), shared);
     options.scopes = vec!["okta.users.read".to_owned(), "okta.groups.read".to_owned()];
     change(&mut options);
-    Setup { server, http: Http::new(options).unwrap(), ears, clock }
+    Setup {
+        server,
+        http: Http::new(options).unwrap(),
+        ears,
+        clock,
+    }
 }
 
 fn get(setup: &Setup, path: &str) -> Result<Reply, OktaError> {
@@ -43,21 +49,57 @@ fn get(setup: &Setup, path: &str) -> Result<Reply, OktaError> {
 
 #[test]
 fn the_token_is_asked_for_once_with_basic_authentication_and_used_as_bearer() {
-    let setup = setup(|_| {}, |seen, _| if is_token(seen) { answer(200, TOKEN) } else { answer(200, "[]") });
+    let setup = setup(
+        |_| {},
+        |seen, _| {
+            if is_token(seen) {
+                answer(200, TOKEN)
+            } else {
+                answer(200, "[]")
+            }
+        },
+    );
     get(&setup, "/api/v1/users").unwrap();
     get(&setup, "/api/v1/groups").unwrap();
-    assert_eq!(setup.server.paths(), ["/oauth2/v1/token", "/api/v1/users", "/api/v1/groups"]);
+    assert_eq!(
+        setup.server.paths(),
+        ["/oauth2/v1/token", "/api/v1/users", "/api/v1/groups"]
+    );
     let seen = setup.server.seen.lock().unwrap();
-    assert_eq!(seen[0].header("authorization"), Some("Basic MG9hY2xpZW50OnMzY3JldA=="));
-    assert_eq!(seen[0].body, "grant_type=client_credentials&scope=okta.users.read+okta.groups.read");
+    assert_eq!(
+        (seen[0].method.as_str(), seen[1].method.as_str()),
+        ("POST", "GET")
+    );
+    assert_eq!(
+        seen[0].header("authorization"),
+        Some("Basic MG9hY2xpZW50OnMzY3JldA==")
+    );
+    assert_eq!(
+        seen[0].body,
+        "grant_type=client_credentials&scope=okta.users.read+okta.groups.read"
+    );
     assert_eq!(seen[1].header("authorization"), Some("Bearer t0k3n"));
     assert_eq!(seen[1].header("accept"), Some("application/json"));
-    assert!(seen[1].header("user-agent").unwrap().starts_with("orgkeep/"));
+    assert!(
+        seen[1]
+            .header("user-agent")
+            .unwrap()
+            .starts_with("orgkeep/")
+    );
 }
 
 #[test]
 fn the_token_is_renewed_at_four_fifths_of_its_life() {
-    let setup = setup(|_| {}, |seen, _| if is_token(seen) { answer(200, TOKEN) } else { answer(200, "[]") });
+    let setup = setup(
+        |_| {},
+        |seen, _| {
+            if is_token(seen) {
+                answer(200, TOKEN)
+            } else {
+                answer(200, "[]")
+            }
+        },
+    );
     get(&setup, "/api/v1/users").unwrap();
     setup.clock.sleep(Duration::from_secs(2879));
     get(&setup, "/api/v1/users").unwrap();
@@ -70,18 +112,27 @@ fn the_token_is_renewed_at_four_fifths_of_its_life() {
 #[test]
 fn a_revoked_token_is_renewed_once_and_a_missing_feature_is_no_refused_token() {
     let invalid = r#"{"errorCode":"E0000011","errorSummary":"Invalid token provided"}"#;
-    let setup = setup(|_| {}, move |seen, number| match seen.path.as_str() {
-        "/oauth2/v1/token" => answer(200, TOKEN),
-        "/api/v1/once" if number == 2 => answer(401, invalid),
-        "/api/v1/never" => answer(401, invalid),
-        "/api/v1/feature" => answer(401, r#"{"errorCode":"E0000015","errorSummary":"x"}"#),
-        _ => answer(200, "[]"),
-    });
+    let setup = setup(
+        |_| {},
+        move |seen, number| match seen.path.as_str() {
+            "/oauth2/v1/token" => answer(200, TOKEN),
+            "/api/v1/once" if number == 2 => answer(401, invalid),
+            "/api/v1/never" => answer(401, invalid),
+            "/api/v1/feature" => answer(401, r#"{"errorCode":"E0000015","errorSummary":"x"}"#),
+            _ => answer(200, "[]"),
+        },
+    );
     get(&setup, "/api/v1/once").unwrap();
     assert_eq!(setup.server.count("/oauth2"), 2);
-    assert_eq!(get(&setup, "/api/v1/never").unwrap_err().code(), "unauthorized");
+    assert_eq!(
+        get(&setup, "/api/v1/never").unwrap_err().code(),
+        "unauthorized"
+    );
     assert_eq!(setup.server.count("/oauth2"), 3);
-    assert_eq!(get(&setup, "/api/v1/feature").unwrap_err().code(), "not_available");
+    assert_eq!(
+        get(&setup, "/api/v1/feature").unwrap_err().code(),
+        "not_available"
+    );
     assert_eq!(setup.server.count("/oauth2"), 3);
 }
 
@@ -92,13 +143,25 @@ fn scopes_that_are_not_granted_are_found_by_halving() {
         |options| options.scopes = wanted.clone(),
         |seen, _| {
             let bad = seen.body.contains("s03") || seen.body.contains("s11");
-            if is_token(seen) && bad { answer(400, r#"{"error":"invalid_scope"}"#) } else { answer(200, TOKEN) }
+            if is_token(seen) && bad {
+                answer(400, r#"{"error":"invalid_scope"}"#)
+            } else {
+                answer(200, TOKEN)
+            }
         },
     );
     let granted = setup.http.granted_scopes().unwrap().unwrap();
     assert_eq!(granted.len(), 14);
-    assert!(!granted.iter().any(|scope| scope.contains("s03") || scope.contains("s11")));
-    assert!(setup.server.count("/oauth2") <= 20, "{}", setup.server.count("/oauth2"));
+    assert!(
+        !granted
+            .iter()
+            .any(|scope| scope.contains("s03") || scope.contains("s11"))
+    );
+    assert!(
+        setup.server.count("/oauth2") <= 20,
+        "{}",
+        setup.server.count("/oauth2")
+    );
 }
 
 #[test]
@@ -108,11 +171,19 @@ fn refusals_of_the_token_endpoint_are_told_apart() {
         (403, r#"{"error":"access_denied"}"#, "unauthorized"),
         (400, r#"{"error":"invalid_dpop_proof"}"#, "dpop_required"),
         (400, r#"{"error":"consent_required"}"#, "missing_scopes"),
-        (404, r#"{"status":404,"message":"Resource not found"}"#, "not_okta"),
+        (
+            404,
+            r#"{"status":404,"message":"Resource not found"}"#,
+            "not_okta",
+        ),
         (200, "<html></html>", "not_okta"),
     ] {
         let setup = setup(|_| {}, move |_, _| answer(status, body));
-        assert_eq!(get(&setup, "/api/v1/users").unwrap_err().code(), code, "{status} {body}");
+        assert_eq!(
+            get(&setup, "/api/v1/users").unwrap_err().code(),
+            code,
+            "{status} {body}"
+        );
     }
 }
 
@@ -122,7 +193,11 @@ fn an_api_token_is_sent_as_ssws_and_never_renewed() {
         |options| options.credentials = Credentials::ApiToken("00token".into()),
         |seen, _| {
             let known = seen.header("authorization") == Some("SSWS 00token");
-            if known && seen.path == "/good" { answer(200, "{}") } else { answer(401, r#"{"errorCode":"E0000011"}"#) }
+            if known && seen.path == "/good" {
+                answer(200, "{}")
+            } else {
+                answer(401, r#"{"errorCode":"E0000011"}"#)
+            }
         },
     );
     get(&setup, "/good").unwrap();
@@ -133,29 +208,60 @@ fn an_api_token_is_sent_as_ssws_and_never_renewed() {
 
 #[test]
 fn reads_survive_server_errors_resets_and_cut_bodies() {
-    let setup = setup(|_| {}, |seen, number| match (is_token(seen), number) {
-        (true, _) => answer(200, TOKEN),
-        (_, 2) => answer(500, r#"{"errorCode":"E0000009"}"#),
-        (_, 3) => Act::Reset,
-        (_, 4) => Act::Truncate("[{\"id\":\"1\"},{\"id\":\"2\"}]".to_owned()),
-        (_, 5) => answer(200, "[{\"id\":\"1\"},{\"id\""),
-        _ => answer(200, "[{\"id\":\"1\"},{\"id\":\"2\"}]"),
-    });
-    assert_eq!(get(&setup, "/api/v1/users").unwrap().body, b"[{\"id\":\"1\"},{\"id\":\"2\"}]");
+    let setup = setup(
+        |_| {},
+        |seen, number| match (is_token(seen), number) {
+            (true, _) => answer(200, TOKEN),
+            (_, 2) => answer(500, r#"{"errorCode":"E0000009"}"#),
+            (_, 3) => Act::Reset,
+            (_, 4) => Act::Truncate("[{\"id\":\"1\"},{\"id\":\"2\"}]".to_owned()),
+            (_, 5) => answer(200, "[{\"id\":\"1\"},{\"id\""),
+            _ => answer(200, "[{\"id\":\"1\"},{\"id\":\"2\"}]"),
+        },
+    );
+    assert_eq!(
+        get(&setup, "/api/v1/users").unwrap().body,
+        b"[{\"id\":\"1\"},{\"id\":\"2\"}]"
+    );
     assert_eq!(setup.ears.requests(), 6);
 }
 
 #[test]
 fn a_read_that_keeps_failing_is_given_up() {
-    let setup = setup(|_| {}, |seen, _| if is_token(seen) { answer(200, TOKEN) } else { answer(503, "busy") });
-    assert_eq!(get(&setup, "/api/v1/users").unwrap_err().code(), "okta_failed");
+    let setup = setup(
+        |_| {},
+        |seen, _| {
+            if is_token(seen) {
+                answer(200, TOKEN)
+            } else {
+                answer(503, "busy")
+            }
+        },
+    );
+    assert_eq!(
+        get(&setup, "/api/v1/users").unwrap_err().code(),
+        "okta_failed"
+    );
     assert_eq!(setup.server.count("/api"), 5);
 }
 
 #[test]
 fn a_create_is_never_sent_twice_when_its_answer_is_lost() {
-    for act in [Act::Reset, answer(502, ""), Act::Truncate("{\"id\":\"1\"}".to_owned())] {
-        let setup = setup(|_| {}, move |seen, _| if is_token(seen) { answer(200, TOKEN) } else { act.clone() });
+    for act in [
+        Act::Reset,
+        answer(502, ""),
+        Act::Truncate("{\"id\":\"1\"}".to_owned()),
+    ] {
+        let setup = setup(
+            |_| {},
+            move |seen, _| {
+                if is_token(seen) {
+                    answer(200, TOKEN)
+                } else {
+                    act.clone()
+                }
+            },
+        );
         let create = Call {
             method: Method::POST,
             path: "/api/v1/groups".to_owned(),
@@ -169,10 +275,27 @@ fn a_create_is_never_sent_twice_when_its_answer_is_lost() {
 
 #[test]
 fn a_write_without_a_body_announces_its_length() {
-    let setup = setup(|_| {}, |seen, _| if is_token(seen) { answer(200, TOKEN) } else { answer(204, "") });
-    let call = Call { method: Method::POST, path: "/api/v1/x".to_owned(), body: None, safe_to_repeat: true };
+    let setup = setup(
+        |_| {},
+        |seen, _| {
+            if is_token(seen) {
+                answer(200, TOKEN)
+            } else {
+                answer(204, "")
+            }
+        },
+    );
+    let call = Call {
+        method: Method::POST,
+        path: "/api/v1/x".to_owned(),
+        body: None,
+        safe_to_repeat: true,
+    };
     assert_eq!(setup.http.send(&call).unwrap().status, 204);
-    assert_eq!(setup.server.seen.lock().unwrap()[1].header("content-length"), Some("0"));
+    assert_eq!(
+        setup.server.seen.lock().unwrap()[1].header("content-length"),
+        Some("0")
+    );
 }
 
 #[test]
@@ -180,14 +303,24 @@ fn a_rate_limit_is_waited_out_by_the_servers_clock() {
     // The server's clock is an hour ahead of ours: only its own two times count.
     let date = "Fri, 01 May 2026 13:00:00 GMT";
     let reset = "1777640430";
-    let setup = setup(|_| {}, move |seen, number| {
-        if is_token(seen) {
-            return answer(200, TOKEN);
-        }
-        let limited = answer(429, r#"{"errorCode":"E0000047"}"#);
-        let act = if number < 4 { limited } else { answer(200, "[]") };
-        act.with("Date", date).with("X-Rate-Limit-Limit", "100").with("x-rate-limit-remaining", "0").with("x-rate-limit-reset", reset)
-    });
+    let setup = setup(
+        |_| {},
+        move |seen, number| {
+            if is_token(seen) {
+                return answer(200, TOKEN);
+            }
+            let limited = answer(429, r#"{"errorCode":"E0000047"}"#);
+            let act = if number < 4 {
+                limited
+            } else {
+                answer(200, "[]")
+            };
+            act.with("Date", date)
+                .with("X-Rate-Limit-Limit", "100")
+                .with("x-rate-limit-remaining", "0")
+                .with("x-rate-limit-reset", reset)
+        },
+    );
     let before = setup.clock.now();
     get(&setup, "/api/v1/users").unwrap();
     let waited = setup.clock.now().duration_since(before).as_secs();
@@ -197,15 +330,29 @@ fn a_rate_limit_is_waited_out_by_the_servers_clock() {
 
 #[test]
 fn a_concurrency_limit_is_waited_out_briefly_even_for_a_create() {
-    let setup = setup(|_| {}, |seen, number| {
-        if is_token(seen) {
-            return answer(200, TOKEN);
-        }
-        let act = if number < 4 { answer(429, "{}") } else { answer(200, "{}") };
-        act.with("x-rate-limit-limit", "0").with("x-rate-limit-remaining", "0").with("x-rate-limit-reset", "1777640999")
-    });
+    let setup = setup(
+        |_| {},
+        |seen, number| {
+            if is_token(seen) {
+                return answer(200, TOKEN);
+            }
+            let act = if number < 4 {
+                answer(429, "{}")
+            } else {
+                answer(200, "{}")
+            };
+            act.with("x-rate-limit-limit", "0")
+                .with("x-rate-limit-remaining", "0")
+                .with("x-rate-limit-reset", "1777640999")
+        },
+    );
     let before = setup.clock.now();
-    let create = Call { method: Method::POST, path: "/api/v1/groups".to_owned(), body: None, safe_to_repeat: false };
+    let create = Call {
+        method: Method::POST,
+        path: "/api/v1/groups".to_owned(),
+        body: None,
+        safe_to_repeat: false,
+    };
     setup.http.send(&create).unwrap();
     let waited = setup.clock.now().duration_since(before).as_millis();
     assert!((2000..=4500).contains(&waited), "{waited}");
@@ -226,7 +373,10 @@ fn at_most_the_share_of_a_window_is_used() {
                 .with("date", "Fri, 01 May 2026 12:00:00 GMT")
                 .with("x-rate-limit-limit", "10")
                 .with("x-rate-limit-remaining", &left.to_string())
-                .with("x-rate-limit-reset", &(1_777_636_860 + 60 * window).to_string())
+                .with(
+                    "x-rate-limit-reset",
+                    &(1_777_636_860 + 60 * window).to_string(),
+                )
         },
     );
     let start = setup.clock.now();
@@ -236,62 +386,109 @@ fn at_most_the_share_of_a_window_is_used() {
         at.push(setup.clock.now().duration_since(start).as_secs());
     }
     assert_eq!(at[2], 0);
-    assert!(at[3] >= 60 && at[5] == at[3] && at[6] >= at[3] + 60, "{at:?}");
+    assert!(
+        at[3] >= 60 && at[5] == at[3] && at[6] >= at[3] + 60,
+        "{at:?}"
+    );
 }
 
 #[test]
 fn waiting_ends_when_the_job_is_cancelled() {
-    let setup = setup(|_| {}, |seen, _| {
-        if is_token(seen) { answer(200, TOKEN) } else { answer(429, "{}") }
-    });
-    setup.ears.cancelled.store(true, std::sync::atomic::Ordering::SeqCst);
-    assert_eq!(get(&setup, "/api/v1/users").unwrap_err().code(), "cancelled");
+    let setup = setup(
+        |_| {},
+        |seen, _| {
+            if is_token(seen) {
+                answer(200, TOKEN)
+            } else {
+                answer(429, "{}")
+            }
+        },
+    );
+    setup
+        .ears
+        .cancelled
+        .store(true, std::sync::atomic::Ordering::SeqCst);
+    assert_eq!(
+        get(&setup, "/api/v1/users").unwrap_err().code(),
+        "cancelled"
+    );
 }
 
 #[test]
 fn next_pages_are_taken_from_the_orgs_own_hosts_only() {
-    let setup = setup(|_| {}, |seen, _| {
-        let link = |host: &str| format!("<https://{host}/api/v1/users?after=x%2Fy&limit=2>; rel=\"next\"");
-        match seen.path.as_str() {
-            "/oauth2/v1/token" => answer(200, TOKEN),
-            "/.well-known/okta-organization" => answer(
-                200,
-                r#"{"id":"00o1","_links":{"organization":{"href":"https://acme.okta.com"}}}"#,
-            ),
-            "/own" => answer(200, "[]").with("link", "<https://127.0.0.1/a>; rel=\"self\"").with("Link", &link("127.0.0.1")),
-            "/known" => answer(200, "[]").with("Link", &link("acme-admin.okta.com")),
-            "/foreign" => answer(200, "[]").with("Link", &link("evil.example.com")),
-            "/body" => answer(200, r#"{"roles":[],"_links":{"next":{"href":"https://acme.okta.com/api/v1/iam/roles?after=1"}}}"#),
-            _ => answer(200, "[]"),
-        }
-    });
+    let setup = setup(
+        |_| {},
+        |seen, _| {
+            let link = |host: &str| {
+                format!("<https://{host}/api/v1/users?after=x%2Fy&limit=2>; rel=\"next\"")
+            };
+            match seen.path.as_str() {
+                "/oauth2/v1/token" => answer(200, TOKEN),
+                "/.well-known/okta-organization" => answer(
+                    200,
+                    r#"{"id":"00o1","_links":{"organization":{"href":"https://acme.okta.com"}}}"#,
+                ),
+                "/own" => answer(200, "[]")
+                    .with("link", "<https://127.0.0.1/a>; rel=\"self\"")
+                    .with("Link", &link("127.0.0.1")),
+                "/known" => answer(200, "[]").with("Link", &link("acme-admin.okta.com")),
+                "/foreign" => answer(200, "[]").with("Link", &link("evil.example.com")),
+                "/body" => answer(
+                    200,
+                    r#"{"roles":[],"_links":{"next":{"href":"https://acme.okta.com/api/v1/iam/roles?after=1"}}}"#,
+                ),
+                _ => answer(200, "[]"),
+            }
+        },
+    );
     let wanted = Some("/api/v1/users?after=x%2Fy&limit=2".to_owned());
     assert_eq!(get(&setup, "/own").unwrap().next, wanted);
     assert_eq!(setup.server.count("/.well-known"), 0);
     assert_eq!(get(&setup, "/known").unwrap().next, wanted);
-    assert_eq!(get(&setup, "/body").unwrap().next, Some("/api/v1/iam/roles?after=1".to_owned()));
-    assert_eq!(get(&setup, "/foreign").unwrap_err().code(), "malformed_answer");
+    assert_eq!(
+        get(&setup, "/body").unwrap().next,
+        Some("/api/v1/iam/roles?after=1".to_owned())
+    );
+    assert_eq!(
+        get(&setup, "/foreign").unwrap_err().code(),
+        "malformed_answer"
+    );
     assert_eq!(setup.server.count("/.well-known"), 1);
 }
 
 #[test]
 fn errors_of_the_api_are_told_apart_and_show_no_values() {
     let secret = "jane@example.com";
-    let body = move |code: &str| format!(r#"{{"errorCode":"{code}","errorSummary":"{secret}","errorCauses":[{{"errorSummary":"{secret}"}}]}}"#);
-    let setup = setup(|_| {}, move |seen, _| match seen.path.as_str() {
-        "/oauth2/v1/token" => answer(200, TOKEN),
-        "/400" => answer(400, &body("E0000001")),
-        "/403" => answer(403, &body("E0000006")),
-        "/scope" => answer(403, "{}").with("WWW-Authenticate", r#"Bearer error="insufficient_scope", scope="okta.users.read""#),
-        "/404" => answer(404, &body("E0000007")),
-        "/path" => answer(404, &body("E0000008")),
-        "/410" => answer(410, &body("E0000215")),
-        _ => answer(404, r#"{"status":404,"message":"Resource not found"}"#),
-    });
+    let body = move |code: &str| {
+        format!(
+            r#"{{"errorCode":"{code}","errorSummary":"{secret}","errorCauses":[{{"errorSummary":"{secret}"}}]}}"#
+        )
+    };
+    let setup = setup(
+        |_| {},
+        move |seen, _| match seen.path.as_str() {
+            "/oauth2/v1/token" => answer(200, TOKEN),
+            "/400" => answer(400, &body("E0000001")),
+            "/403" => answer(403, &body("E0000006")),
+            "/scope" => answer(403, "{}").with(
+                "WWW-Authenticate",
+                r#"Bearer error="insufficient_scope", scope="okta.users.read""#,
+            ),
+            "/404" => answer(404, &body("E0000007")),
+            "/path" => answer(404, &body("E0000008")),
+            "/410" => answer(410, &body("E0000215")),
+            _ => answer(404, r#"{"status":404,"message":"Resource not found"}"#),
+        },
+    );
     let error = |path| get(&setup, path).unwrap_err();
     for (path, code) in [
-        ("/400", "okta_refused"), ("/403", "okta_refused"), ("/scope", "missing_scopes"), ("/404", "not_found"),
-        ("/path", "not_available"), ("/410", "not_available"), ("/edge", "not_found"),
+        ("/400", "okta_refused"),
+        ("/403", "okta_refused"),
+        ("/scope", "missing_scopes"),
+        ("/404", "not_found"),
+        ("/path", "not_available"),
+        ("/410", "not_available"),
+        ("/edge", "not_found"),
     ] {
         let error = error(path);
         assert_eq!(error.code(), code, "{path}");
@@ -299,15 +496,23 @@ fn errors_of_the_api_are_told_apart_and_show_no_values() {
     }
     assert!(error("/404").is_gone());
     assert!(!error("/edge").is_gone());
-    let OktaError::Refused { causes, .. } = error("/400") else { unreachable!() };
+    let OktaError::Refused { causes, .. } = error("/400") else {
+        unreachable!()
+    };
     assert_eq!(causes.0, [secret, secret]);
 }
 
 #[test]
 fn nobody_listening_is_unreachable_and_a_stranger_is_no_org() {
-    let setup = setup(|_| {}, |_, _| answer(404, r#"{"status":404,"message":"Resource not found"}"#));
+    let setup = setup(
+        |_| {},
+        |_, _| answer(404, r#"{"status":404,"message":"Resource not found"}"#),
+    );
     assert_eq!(setup.http.organization().unwrap_err().code(), "not_okta");
-    let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let free = std::net::TcpListener::bind("127.0.0.1:0")
+        .unwrap()
+        .local_addr()
+        .unwrap();
     let options = HttpOptions::new(
         format!("http://{free}").parse().unwrap(),
         Credentials::ApiToken("t".into()),
