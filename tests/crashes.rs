@@ -179,6 +179,7 @@ fn a_lost_state_file_does_not_cost_the_data() {
         daemon.json(["domains", "show", "acme"])["org_id"],
         okta.org_id()
     );
+    daemon.ctl(["store", "reindex"]).success();
     assert_eq!(daemon.json_lines(["snapshots"]), snapshots);
     daemon.ctl(["backup-now", "--wait"]).success();
     assert_eq!(daemon.json_lines(["snapshots"]).len(), 2);

@@ -1,9 +1,14 @@
 //! The main job: lose something, get it back.
 
+use std::collections::BTreeSet;
+
+use okta_sim::openapi::Checker;
 use okta_sim::picture::Picture;
 use okta_sim::{Fault, FaultAction, OktaSim};
 use orgkeep_tests::TestDaemon;
 use serde_json::{Value, json};
+
+use crate::skipped;
 
 /// Deletes some users, a group with its rules, and an app.
 pub(crate) fn disaster(okta: &OktaSim) -> Vec<String> {
@@ -104,6 +109,28 @@ fn what_was_lost_comes_back() {
 }
 
 #[test]
+fn every_request_is_as_okta_documents_it() {
+    let workspace = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
+    let Some(checker) = Checker::open_above(workspace).unwrap() else {
+        return skipped("Okta's OpenAPI document is not at hand");
+    };
+    let okta = OktaSim::with_users(80);
+    let daemon = TestDaemon::start(&okta);
+    daemon.ctl(["backup-now", "--wait"]).success();
+    disaster(&okta);
+    daemon
+        .ctl(["restore", "now", "--snapshot", "latest", "--yes", "--wait"])
+        .success();
+    let requests = okta.requests();
+    assert!(requests.len() > 200, "{}", requests.len());
+    let breaches = requests
+        .iter()
+        .flat_map(|request| checker.check_logged(request));
+    let breaches: BTreeSet<String> = breaches.map(|breach| breach.to_string()).collect();
+    assert!(breaches.is_empty(), "{breaches:#?}");
+}
+
+#[test]
 fn planning_writes_nothing() {
     let okta = OktaSim::with_users(60);
     let daemon = TestDaemon::start(&okta);
@@ -162,16 +189,19 @@ fn one_object_is_restored_alone_or_with_what_it_needs() {
     ]);
     let created = |plan: &Value| plan["actions"]["create"].as_u64().unwrap();
     assert!(created(&with) > created(&rules), "{rules} {with}");
-    daemon
-        .ctl([
-            "restore",
-            "plan",
-            "--snapshot",
-            "latest",
-            "--id",
-            "user/00unobody",
-        ])
-        .code(6);
+    let nobody = [
+        "restore",
+        "plan",
+        "--snapshot",
+        "latest",
+        "--id",
+        "user/00unobody",
+        "--json",
+    ];
+    assert_eq!(
+        daemon.ctl(nobody).code(1).json()["error"]["code"],
+        "not_found"
+    );
     daemon
         .ctl([
             "restore",

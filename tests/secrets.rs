@@ -49,7 +49,9 @@ fn secrets_and_profile_values_are_nowhere_in_the_clear() {
     daemon
         .ctl(["diff", "latest", "live", "--attributes"])
         .success();
-    daemon.ctl(["backup-now", "--wait"]).success();
+    // So much has new ids that the loss of the old ones is told as one.
+    let ran = daemon.ctl(["backup-now", "--wait"]);
+    assert!(matches!(ran.code, Some(0 | 3)), "{ran:?}");
     daemon
         .ctl(["objects", "--snapshot", "latest", "--match", "a"])
         .success();

@@ -115,14 +115,31 @@ fn line(object_type: &str, id: &str, object: &Value, names: &BTreeMap<String, St
         None if REFERRING.contains(&object_type) => &["/conditions", "/settings", "/actions"],
         other => other.unwrap_or_default(),
     };
+    // A deactivated user cannot be changed, not even to name a manager who has a new id.
+    if text(object, "/status") == "DEPROVISIONED" {
+        return line;
+    }
     for value in compared
         .iter()
         .filter_map(|pointer| object.pointer(pointer))
     {
         line.push(' ');
-        line.push_str(&without_ids(&value.to_string(), names));
+        line.push_str(&without_ids(&without_nulls(value).to_string(), names));
     }
     line
+}
+
+/// Okta treats a property that is null as one that is absent.
+fn without_nulls(value: &Value) -> Value {
+    match value {
+        Value::Object(fields) => {
+            let kept = fields.iter().filter(|(_, value)| !value.is_null());
+            kept.map(|(name, value)| (name.clone(), without_nulls(value)))
+                .collect()
+        }
+        Value::Array(items) => items.iter().map(without_nulls).collect(),
+        other => other.clone(),
+    }
 }
 
 fn name<'a>(id: &'a str, names: &'a BTreeMap<String, String>) -> &'a str {
