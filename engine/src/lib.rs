@@ -51,3 +51,6 @@ pub mod restore;
 pub mod retention;
 pub mod schedule;
 pub mod store;
+
+#[cfg(test)]
+mod testing;
