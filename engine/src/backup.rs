@@ -134,7 +134,7 @@ pub fn backup(
     });
     let losses: Vec<Loss> = sink
         .writer
-        .losses()
+        .losses()?
         .into_iter()
         .filter(is_mass_loss)
         .collect();

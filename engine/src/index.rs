@@ -12,7 +12,7 @@
 //! relation 21. Beginnings are indexed only after a domain's first snapshot (a partial index), and ends only where there is one: indexes on
 //! all rows would add some 25 MB. Writing the first snapshot's 1.5 million rows in order of their keys takes 1.7 s of CPU.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::fs::{self, OpenOptions};
 use std::io;
 use std::os::unix::fs::OpenOptionsExt;
@@ -663,6 +663,23 @@ pub(crate) fn chunk(connection: &Connection, no: i64) -> Result<Option<ChunkRow>
         .optional()?)
 }
 
+/// Where the chunks of a domain lie, by their numbers: pack, and place in it.
+pub(crate) fn chunk_places(
+    connection: &Connection,
+    domain: DomainId,
+) -> Result<HashMap<i64, (PackId, usize)>> {
+    let mut statement = connection.prepare_cached(
+        "SELECT c.no, p.id, c.place FROM chunk c JOIN pack p ON p.no = c.pack JOIN domain d ON d.no = p.domain WHERE d.id = ?1",
+    )?;
+    let places = statement.query_map([domain.as_bytes()], |row| {
+        let pack = PackId::from_bytes(row.get(1)?);
+        Ok((row.get(0)?, (pack, unsigned(row, 2)?)))
+    })?;
+    places
+        .collect::<rusqlite::Result<_>>()
+        .map_err(IndexError::from)
+}
+
 /// The chunks of a pack, with their numbers, in order of their places.
 pub(crate) fn chunks_of(connection: &Connection, pack: PackId) -> Result<Vec<(i64, ChunkRow)>> {
     let mut statement = connection.prepare_cached(&format!(
@@ -861,6 +878,18 @@ pub(crate) fn observation(
     Ok(statement
         .query_row(params![space, bucket], |row| Ok((row.get(0)?, row.get(1)?)))
         .optional()?)
+}
+
+/// Where the observations of all buckets lie, in their order: bucket, chunk, digest.
+pub(crate) fn observations(
+    connection: &Connection,
+    space: Space,
+) -> Result<Vec<(u32, i64, [u8; 16])>> {
+    let mut statement = connection.prepare_cached(
+        "SELECT bucket, chunk, digest FROM observation WHERE space = ?1 ORDER BY bucket",
+    )?;
+    let row = |row: &Row<'_>| Ok((row.get(0)?, row.get(1)?, row.get(2)?));
+    collect(statement.query_map([space], row)?)
 }
 
 /// Keeps the numbers that another index gave to domains and spaces, so that they mean the same in both.

@@ -6,7 +6,12 @@
 //! records name them; a number is never used twice. Relations without a body (`group_member`) stand in the record itself,
 //! by column, which costs one to two bytes each.
 //!
-//! The first record of a domain has no parent. A later one can be read into an index only after those before it.
+//! The first record of a domain has no parent. A later one can be read into an index only after those before it, or after a
+//! [`checkpoint`](self::checkpoint) of its parent.
+//!
+//! Records are not merged yet (each eighth one holding the changes of the last eight): the index reads each record once, a damaged one
+//! costs at most the snapshots up to the next checkpoint, and those between could be saved only by keeping most changes twice.
+//! They become worth their bytes when prune deletes the records of removed snapshots.
 //!
 //! # Format, version 1
 //!
@@ -43,7 +48,12 @@ use crate::id::{DomainId, PackId, SnapshotId};
 use crate::keys::{DomainKeys, KeyError, open, seal};
 use crate::object::Coverage;
 
+mod checkpoint;
+
+pub(crate) use checkpoint::Checkpoint;
+
 const MAGIC: &[u8; 8] = b"ORGKREC\x01";
+const LABEL: &[u8] = b"orgkeep record 1";
 const VERSION: u8 = 1;
 const WHAT: &str = "a snapshot record";
 const RECORD_BYTES_MAX: usize = 1 << 30;
@@ -126,11 +136,83 @@ pub(crate) struct Record {
     pub(crate) types: Vec<TypeDelta>,
 }
 
-fn aad(domain: DomainId, snapshot: SnapshotId) -> Vec<u8> {
-    let mut aad = b"orgkeep record 1".to_vec();
-    aad.extend_from_slice(domain.as_bytes());
-    aad.extend_from_slice(snapshot.as_bytes());
-    aad
+/// What says which kind of blob it is: its first bytes, the label that is bound in, and its name in errors.
+struct Form {
+    magic: &'static [u8; 8],
+    label: &'static [u8],
+    what: &'static str,
+}
+
+const FORM: Form = Form {
+    magic: MAGIC,
+    label: LABEL,
+    what: WHAT,
+};
+
+impl Form {
+    fn aad(&self, domain: DomainId, snapshot: SnapshotId) -> Vec<u8> {
+        let mut aad = self.label.to_vec();
+        aad.extend_from_slice(domain.as_bytes());
+        aad.extend_from_slice(snapshot.as_bytes());
+        aad
+    }
+
+    /// Compresses and seals.
+    fn seal(
+        &self,
+        keys: &DomainKeys,
+        domain: DomainId,
+        snapshot: SnapshotId,
+        plain: &[u8],
+    ) -> Result<SealedBlob, KeyError> {
+        let mut packed = Vec::new();
+        put_usize(&mut packed, plain.len());
+        packed.extend_from_slice(&zstd::bulk::compress(plain, COMPRESSION_LEVEL).map_err(
+            |source| KeyError::Unavailable {
+                what: format!("compressing {}", self.what),
+                source,
+            },
+        )?);
+        let epoch = keys.newest().ok_or(KeyError::NotSealed)?;
+        let mut blob = self.magic.to_vec();
+        blob.extend_from_slice(&epoch.number.to_le_bytes());
+        blob.extend_from_slice(&seal(&epoch.record, &self.aad(domain, snapshot), &packed)?);
+        Ok(SealedBlob::new(blob))
+    }
+
+    /// What [`seal`](Self::seal) took.
+    fn open(
+        &self,
+        keys: &DomainKeys,
+        domain: DomainId,
+        snapshot: SnapshotId,
+        blob: &[u8],
+    ) -> Result<Vec<u8>, RecordError> {
+        let broken = || RecordError::Decode(DecodeError::Broken { what: self.what });
+        let (magic, rest) = blob.split_first_chunk::<8>().ok_or_else(broken)?;
+        if magic != self.magic {
+            let ([name @ .., version], [wanted @ .., _]) = (magic, self.magic);
+            return Err(if name == wanted {
+                RecordError::Decode(DecodeError::UnknownVersion {
+                    what: self.what,
+                    version: *version,
+                })
+            } else {
+                broken()
+            });
+        }
+        let (epoch, sealed) = rest.split_first_chunk::<4>().ok_or_else(broken)?;
+        let epoch = u32::from_le_bytes(*epoch);
+        let epoch_keys = keys.epoch(epoch).ok_or(RecordError::NoEpoch { epoch })?;
+        let packed = open(&epoch_keys.record, &self.aad(domain, snapshot), sealed)
+            .map_err(RecordError::Key)?;
+        let mut from = Decoder::new(&packed, self.what);
+        let length = from.usize().map_err(RecordError::Decode)?;
+        if length > RECORD_BYTES_MAX {
+            return Err(broken());
+        }
+        zstd::bulk::decompress(from.rest(), length).map_err(|_| broken())
+    }
 }
 
 impl Record {
@@ -141,20 +223,7 @@ impl Record {
         domain: DomainId,
         snapshot: SnapshotId,
     ) -> Result<SealedBlob, KeyError> {
-        let plain = self.encode();
-        let mut packed = Vec::new();
-        put_usize(&mut packed, plain.len());
-        packed.extend_from_slice(&zstd::bulk::compress(&plain, COMPRESSION_LEVEL).map_err(
-            |source| KeyError::Unavailable {
-                what: "compressing the record".to_owned(),
-                source,
-            },
-        )?);
-        let epoch = keys.newest().ok_or(KeyError::NotSealed)?;
-        let mut blob = MAGIC.to_vec();
-        blob.extend_from_slice(&epoch.number.to_le_bytes());
-        blob.extend_from_slice(&seal(&epoch.record, &aad(domain, snapshot), &packed)?);
-        Ok(SealedBlob::new(blob))
+        FORM.seal(keys, domain, snapshot, &self.encode())
     }
 
     /// The record from its blob.
@@ -164,30 +233,7 @@ impl Record {
         snapshot: SnapshotId,
         blob: &[u8],
     ) -> Result<Self, RecordError> {
-        const BROKEN: RecordError = RecordError::Decode(DecodeError::Broken { what: WHAT });
-        let (magic, rest) = blob.split_first_chunk::<8>().ok_or(BROKEN)?;
-        if magic != MAGIC {
-            let ([name @ .., version], [wanted @ .., _]) = (magic, MAGIC);
-            return Err(if name == wanted {
-                RecordError::Decode(DecodeError::UnknownVersion {
-                    what: WHAT,
-                    version: *version,
-                })
-            } else {
-                BROKEN
-            });
-        }
-        let (epoch, sealed) = rest.split_first_chunk::<4>().ok_or(BROKEN)?;
-        let epoch = u32::from_le_bytes(*epoch);
-        let epoch_keys = keys.epoch(epoch).ok_or(RecordError::NoEpoch { epoch })?;
-        let packed =
-            open(&epoch_keys.record, &aad(domain, snapshot), sealed).map_err(RecordError::Key)?;
-        let mut from = Decoder::new(&packed, WHAT);
-        let length = from.usize().map_err(RecordError::Decode)?;
-        if length > RECORD_BYTES_MAX {
-            return Err(BROKEN);
-        }
-        let plain = zstd::bulk::decompress(from.rest(), length).map_err(|_| BROKEN)?;
+        let plain = FORM.open(keys, domain, snapshot, blob)?;
         Self::decode(&plain).map_err(RecordError::Decode)
     }
 
@@ -469,7 +515,7 @@ mod tests {
             )
     }
 
-    fn record() -> impl Strategy<Value = Record> {
+    pub(super) fn record() -> impl Strategy<Value = Record> {
         let coverage = prop_oneof![
             Just(Coverage::Complete),
             Just(Coverage::NotAvailable),

@@ -11,6 +11,7 @@
 //! | `DOMAIN/keys/N` | the domain's keys, wrapped ([`keys`](crate::keys)); the highest `N` counts |
 //! | `DOMAIN/packs/PACK` | chunks ([`pack`](crate::pack), [`chunk`](crate::chunk)) |
 //! | `DOMAIN/records/SNAPSHOT` | what changed with a snapshot ([`record`](crate::record)) |
+//! | `DOMAIN/checkpoints/SNAPSHOT` | the whole state as of a snapshot, so that it can be read without the records before it |
 //! | `DOMAIN/markers/SNAPSHOT/N` | that it is pinned or removed; the highest `N` counts |
 //! | `DOMAIN/registration/N` | what the daemon keeps about the domain, sealed by it; the highest `N` counts |
 //! | `meta/NAME/N` | what else the daemon keeps, sealed by it; the highest `N` counts |
@@ -25,10 +26,10 @@
 //! A marker, version 1: `ORGKMRK\x01`, the epoch of the data key (4 bytes, little-endian), then nonce and sealed bytes of two bytes: pinned,
 //! removed (0 or 1). Associated data: `orgkeep marker 1`, domain, snapshot.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::path::Path;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use jiff::Timestamp;
 
@@ -42,6 +43,7 @@ use crate::pack::PackError;
 use crate::record::RecordError;
 
 mod audit;
+mod checkpoint;
 mod domain;
 mod names;
 mod reader;
@@ -193,6 +195,16 @@ pub(crate) struct Inner {
     pub(crate) index: Index,
     /// Held while the next number of a versioned name is found and put.
     numbering: Mutex<()>,
+    /// The domains of which a snapshot is being written.
+    writing: Mutex<BTreeSet<DomainId>>,
+    /// Held from a record's becoming durable until it is in the index, and while unseen records are looked for, so that none is read in twice.
+    recording: Mutex<()>,
+}
+
+impl fmt::Debug for Inner {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:?}, {}", self.blobs, self.index.path().display())
+    }
 }
 
 /// The store: blobs, and the index over them.
@@ -203,12 +215,7 @@ pub struct Store {
 
 impl fmt::Debug for Store {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "Store({:?}, {})",
-            self.inner.blobs,
-            self.inner.index.path().display()
-        )
+        write!(f, "Store({:?})", self.inner)
     }
 }
 
@@ -224,7 +231,9 @@ impl Store {
             inner: Arc::new(Inner {
                 blobs,
                 index,
-                numbering: Mutex::new(()),
+                numbering: Mutex::default(),
+                writing: Mutex::default(),
+                recording: Mutex::default(),
             }),
         })
     }
@@ -428,14 +437,15 @@ impl Store {
                     found.packs += 1;
                     found.pack_bytes += blob.bytes;
                 }
-                Some("records") => found.record_bytes += blob.bytes,
+                Some("records" | "checkpoints") => found.record_bytes += blob.bytes,
                 _ => {}
             }
         }
         for (domain, found) in &mut domains {
-            found.orphan_packs = found
-                .packs
-                .saturating_sub(index::packs(&read, *domain)?.len() as u64);
+            let known = index::packs(&read, *domain)?;
+            let known_bytes: u64 = known.iter().map(|(_, bytes)| *bytes).sum();
+            found.orphan_packs = found.packs.saturating_sub(known.len() as u64);
+            found.orphan_bytes = found.pack_bytes.saturating_sub(known_bytes);
         }
         (stats.index_bytes, stats.wal_bytes) = self.inner.index.bytes();
         stats.domains = domains;
@@ -453,6 +463,12 @@ impl Store {
 }
 
 impl Inner {
+    pub(crate) fn recording(&self) -> MutexGuard<'_, ()> {
+        self.recording
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Puts a blob under the next number below `prefix`, then deletes those of lower numbers.
     pub(crate) fn put_numbered(&self, prefix: &str, blob: SealedBlob) -> Result<(), StoreError> {
         let _numbering = self

@@ -8,7 +8,7 @@ use crate::catalogue::ObjectType;
 use crate::check::{CheckReport, Problem};
 use crate::chunk::Chunk;
 use crate::id::{PackId, SnapshotId};
-use crate::index::{self, ChunkRow};
+use crate::index::{self, ChunkRow, Moment};
 use crate::monitor::{Monitor, Progress};
 use crate::pack::{Kind, PackError, open_chunk, read_directory};
 
@@ -91,10 +91,47 @@ impl DomainStore {
                 .problems
                 .push(problem(&format!("{prefix}{}", moment.id), what));
         }
+        self.check_checkpoints(&timeline, &mut named, monitor, report)?;
         for found in self.read_markers()? {
             report.problems.push(problem(&found.blob, &found.what));
         }
         Ok(named)
+    }
+
+    fn check_checkpoints(
+        &self,
+        timeline: &[Moment],
+        named: &mut Named,
+        monitor: &dyn Monitor,
+        report: &mut CheckReport,
+    ) -> Result<(), StoreError> {
+        let shared = &self.shared;
+        let prefix = format!("{}/checkpoints/", shared.domain);
+        for blob in shared.inner.blobs.list(&prefix)? {
+            stop(monitor)?;
+            report.bytes += blob.bytes;
+            let name = blob.name.strip_prefix(&prefix);
+            let Some(snapshot) = name.and_then(|id| id.parse::<SnapshotId>().ok()) else {
+                report
+                    .problems
+                    .push(problem(&blob.name, "it has no business here"));
+                continue;
+            };
+            let found = match shared.read_checkpoint(snapshot, &blob.name) {
+                Ok(checkpoint) => {
+                    named.packs.extend(checkpoint.state.packs);
+                    let known = timeline.iter().any(|moment| moment.id == snapshot);
+                    (!known).then(|| "the index does not know its snapshot".to_owned())
+                }
+                Err(StoreError::Record { source, .. }) => Some(chain(&source)),
+                Err(StoreError::Blob(source)) => Some(chain(&source)),
+                Err(error) => return Err(error),
+            };
+            if let Some(what) = found {
+                report.problems.push(problem(&blob.name, &what));
+            }
+        }
+        Ok(())
     }
 
     fn check_packs(

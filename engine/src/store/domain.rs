@@ -2,7 +2,6 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::fmt;
-use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard};
 
 use jiff::Timestamp;
@@ -30,8 +29,8 @@ const CACHE_BYTES_MAX: usize = 16 * 1024 * 1024;
 const MARKER_MAGIC: &[u8; 8] = b"ORGKMRK\x01";
 
 /// What is sealed for the index is one of these.
-const NAME_SEAL: &str = "orgkeep object id";
-const WATERMARK_SEAL: &str = "orgkeep watermark";
+pub(super) const NAME_SEAL: &str = "orgkeep object id";
+pub(super) const WATERMARK_SEAL: &str = "orgkeep watermark";
 
 pub(super) struct Shared {
     pub(super) inner: Arc<Inner>,
@@ -39,7 +38,6 @@ pub(super) struct Shared {
     pub(super) keys: DomainKeys,
     names: RwLock<NameMap>,
     cache: Mutex<Cache>,
-    pub(super) writing: AtomicBool,
 }
 
 #[derive(Debug, Default)]
@@ -72,7 +70,6 @@ impl DomainStore {
             keys,
             names: RwLock::default(),
             cache: Mutex::default(),
-            writing: AtomicBool::new(false),
         };
         let store = Self {
             shared: Arc::new(shared),
@@ -110,7 +107,11 @@ impl DomainStore {
     /// When the index fails.
     pub fn newest(&self) -> Result<Option<SnapshotId>, StoreError> {
         let snapshots = index::snapshots(&self.shared.inner.index.read(), self.shared.domain)?;
-        Ok(snapshots.iter().rev().find(|row| !row.removed).map(|row| row.id))
+        Ok(snapshots
+            .iter()
+            .rev()
+            .find(|row| !row.removed)
+            .map(|row| row.id))
     }
 
     /// Opens a snapshot for reading. It stays readable while others are written.
@@ -157,6 +158,7 @@ impl DomainStore {
         id: &str,
     ) -> Result<Vec<VersionInfo>, StoreError> {
         let shared = &self.shared;
+        shared.load_names()?;
         let (versions, snapshots) = {
             let read = shared.inner.index.read();
             let Some(space) = index::space(&read, shared.domain, object_type.code())? else {
@@ -215,6 +217,7 @@ impl DomainStore {
     ) -> Result<(), StoreError> {
         let from = self.sequence_of(from)?;
         let to = self.sequence_of(to)?;
+        self.shared.load_names()?;
         let spaces = index::spaces(&self.shared.inner.index.read(), self.shared.domain)?;
         for (code, space) in spaces {
             let Some(object_type) = ObjectType::from_code(code) else {
@@ -310,8 +313,11 @@ impl DomainStore {
     }
 
     /// Reads into the index what it has not seen of the domain's records and markers; gives what could not be read.
+    ///
+    /// Where a record is lost, it goes on from the next checkpoint.
     pub(super) fn catch_up(&self) -> Result<Vec<StoreProblem>, StoreError> {
         let shared = &self.shared;
+        let _recording = shared.inner.recording();
         let mut problems = Vec::new();
         let known: BTreeSet<SnapshotId> = {
             let read = shared.inner.index.read();
@@ -321,6 +327,7 @@ impl DomainStore {
                 .collect()
         };
         let prefix = format!("{}/records/", shared.domain);
+        let mut there = BTreeSet::new();
         let mut unseen = Vec::new();
         for blob in shared.inner.blobs.list(&prefix)? {
             let Some(snapshot) = blob
@@ -331,6 +338,7 @@ impl DomainStore {
                 problems.push(StoreProblem::new(&blob.name, "it has no business here"));
                 continue;
             };
+            there.insert(snapshot);
             if known.contains(&snapshot) {
                 continue;
             }
@@ -343,22 +351,56 @@ impl DomainStore {
             }
         }
         unseen.sort_by_key(|(snapshot, record, _)| (record.sequence, *snapshot));
-        for (snapshot, record, bytes) in unseen {
+        let mut checkpoints = None;
+        let mut missing = BTreeSet::new();
+        loop {
             let newest = index::newest_snapshot(&shared.inner.index.read(), shared.domain)?;
-            if record.parent != newest.map(|row| row.id) {
-                problems.push(StoreProblem::new(
-                    &format!("{prefix}{snapshot}"),
-                    "the record of the snapshot before it is missing or damaged, so that it cannot be read",
-                ));
+            let parent = newest.as_ref().map(|row| row.id);
+            let next = unseen
+                .iter()
+                .position(|(_, record, _)| record.parent == parent);
+            if let Some(next) = next {
+                let (snapshot, record, bytes) = unseen.remove(next);
+                problems.extend(shared.read_in(snapshot, record, bytes)?);
                 continue;
             }
-            problems.extend(shared.read_in(snapshot, record, bytes)?);
+            let after = newest.map_or(0, |row| row.sequence);
+            let checkpoints = match &mut checkpoints {
+                Some(checkpoints) => checkpoints,
+                none => none.insert(shared.unseen_checkpoints(&known, &mut problems)?),
+            };
+            let next = checkpoints
+                .iter()
+                .position(|(_, found)| found.state.sequence > after);
+            let Some(next) = next else {
+                break;
+            };
+            let (snapshot, checkpoint) = checkpoints.remove(next);
+            missing.extend(checkpoint.before.iter().map(|(_, lost)| *lost));
+            missing.insert(snapshot);
+            unseen.retain(|(found, ..)| *found != snapshot);
+            problems.extend(shared.read_in_checkpoint(snapshot, checkpoint)?);
+        }
+        for (snapshot, record, _) in unseen {
+            missing.extend(record.parent);
+            problems.push(StoreProblem::new(
+                &format!("{prefix}{snapshot}"),
+                "the record of the snapshot before it is missing or damaged, so that it cannot be read",
+            ));
+        }
+        for lost in missing.iter().filter(|lost| !there.contains(lost)) {
+            if !known.contains(lost) {
+                problems.push(StoreProblem::new(
+                    &format!("{prefix}{lost}"),
+                    "it is missing",
+                ));
+            }
         }
         problems.extend(self.read_markers()?);
         Ok(problems)
     }
 
-    /// Reads all of the domain into another index, with the same keys; gives what could not be read, and how many snapshots could.
+    /// Reads what another index has not seen of the domain into it, with the same keys; gives what could not be read, and how many snapshots could.
     pub(super) fn rebuilt_in(
         &self,
         other: &super::Store,
@@ -371,9 +413,9 @@ impl DomainStore {
                 keys: self.shared.keys.copy(),
                 names: RwLock::default(),
                 cache: Mutex::default(),
-                writing: AtomicBool::new(false),
             }),
         };
+        rebuilt.shared.load_names()?;
         let problems = rebuilt.catch_up()?;
         let snapshots = index::timeline(&other.inner.index.read(), domain)?.len() as u64;
         Ok((problems, snapshots))
@@ -419,6 +461,13 @@ impl DomainStore {
             }
         }
         Ok(problems)
+    }
+}
+
+/// The coverage of a type of which something could not be read from the store.
+pub(super) fn damaged() -> Coverage {
+    Coverage::Incomplete {
+        reason: "some of its data in the store are damaged".to_owned(),
     }
 }
 
@@ -490,6 +539,11 @@ impl Shared {
                 names.push(number, text);
             }
         }
+    }
+
+    pub(super) fn add_ids(&self, first: u32, ids: &[NewId]) {
+        let numbered = (first..).zip(ids).filter(|(_, id)| !id.text.is_empty());
+        self.add_names(numbered.map(|(number, id)| (number, id.text.as_str())));
     }
 
     /// The keys that an object with this id may stand under, in the order of their parents.
@@ -670,32 +724,13 @@ impl Shared {
         bytes: u64,
     ) -> Result<Vec<StoreProblem>, StoreError> {
         let mut problems = Vec::new();
-        self.add_names(
-            (record.ids_first..)
-                .zip(&record.ids)
-                .map(|(number, id)| (number, id.text.as_str())),
-        );
-        let mut packs: Vec<Option<PackRow>> = Vec::new();
-        for (pack, _) in &record.packs {
-            match self.read_pack(*pack) {
-                Ok(row) => packs.push(Some(row)),
-                Err(error @ (StoreError::Pack { .. } | StoreError::Blob(_))) => {
-                    problems.push(StoreProblem::new(&self.pack_name(*pack), chain(&error)));
-                    packs.push(None);
-                }
-                Err(error) => return Err(error),
-            }
-        }
+        self.add_ids(record.ids_first, &record.ids);
+        let packs = self.read_packs(&record.packs, &mut problems)?;
         let mut types = Vec::new();
         for delta in std::mem::take(&mut record.types) {
             let found = self.read_in_type(&delta, &record.packs, &packs, &mut types)?;
             if !found.is_empty() {
-                record.coverage.insert(
-                    delta.type_code,
-                    Coverage::Incomplete {
-                        reason: "some of its data in the store are damaged".to_owned(),
-                    },
-                );
+                record.coverage.insert(delta.type_code, damaged());
             }
             problems.extend(found);
         }
@@ -707,6 +742,26 @@ impl Shared {
         let row = self.snapshot_row(snapshot, &record, bytes, changes)?;
         self.apply(&row, record.ids_first, &record.ids, &packs, types)?;
         Ok(problems)
+    }
+
+    /// What the index is to know of packs; `None` for those that cannot be read.
+    pub(super) fn read_packs(
+        &self,
+        named: &[(PackId, u64)],
+        problems: &mut Vec<StoreProblem>,
+    ) -> Result<Vec<Option<PackRow>>, StoreError> {
+        let mut packs = Vec::with_capacity(named.len());
+        for (pack, _) in named {
+            match self.read_pack(*pack) {
+                Ok(row) => packs.push(Some(row)),
+                Err(error @ (StoreError::Pack { .. } | StoreError::Blob(_))) => {
+                    problems.push(StoreProblem::new(&self.pack_name(*pack), chain(&error)));
+                    packs.push(None);
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(packs)
     }
 
     fn read_pack(&self, pack: PackId) -> Result<PackRow, StoreError> {
@@ -722,7 +777,8 @@ impl Shared {
         })
     }
 
-    fn read_in_type(
+    /// Where the versions of a type lie that a record names, and what keeps some from being found.
+    pub(super) fn read_in_type(
         &self,
         delta: &TypeDelta,
         named: &[(PackId, u64)],
@@ -857,11 +913,7 @@ impl Shared {
             }
             Ok(())
         })?;
-        self.add_names(
-            (ids_first..)
-                .zip(ids)
-                .map(|(number, id)| (number, id.text.as_str())),
-        );
+        self.add_ids(ids_first, ids);
         Ok(SnapshotInfo::from(row.clone()))
     }
 

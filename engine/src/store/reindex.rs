@@ -39,8 +39,10 @@ pub struct ReindexReport {
 impl Store {
     /// Rebuilds the index from the blobs, for the given domains, and puts it in the place of the old one.
     ///
-    /// Readers and a backup that runs beside it keep working; the old index serves until the new one is whole. A snapshot
-    /// that is finished meanwhile is read in when its domain is next opened or written to.
+    /// Readers and a backup that runs beside it keep working; the old index serves until the new one is whole. Only finishing
+    /// a snapshot waits, while those that were finished meanwhile are read in and the new index takes the place of the old one.
+    ///
+    /// Where a record is lost, the snapshots from the next checkpoint on are read in, and those before it are named in the report.
     ///
     /// # Errors
     ///
@@ -71,13 +73,21 @@ impl Store {
                 remove_index(&beside)?;
                 return Err(StoreError::Cancelled);
             }
-            let (problems, snapshots) = domain.rebuilt_in(&fresh)?;
-            report.problems.extend(problems);
-            report.snapshots += snapshots;
+            report.problems.extend(domain.rebuilt_in(&fresh)?.0);
             monitor.report(Progress::Done {
                 object_type: None,
                 count: 1,
             });
+        }
+        let _recording = self.inner.recording();
+        for domain in domains {
+            let (problems, snapshots) = domain.rebuilt_in(&fresh)?;
+            for problem in problems {
+                if !report.problems.contains(&problem) {
+                    report.problems.push(problem);
+                }
+            }
+            report.snapshots += snapshots;
         }
         report.problems.extend(self.foreign_blobs(domains)?);
         fresh.checkpoint_wal()?;
@@ -93,7 +103,14 @@ impl Store {
         domains: &[DomainStore],
     ) -> Result<Vec<StoreProblem>, StoreError> {
         let domains: BTreeSet<DomainId> = domains.iter().map(DomainStore::domain).collect();
-        const KNOWN: [&str; 5] = ["keys", "packs", "records", "markers", "registration"];
+        const KNOWN: [&str; 6] = [
+            "keys",
+            "packs",
+            "records",
+            "checkpoints",
+            "markers",
+            "registration",
+        ];
         let mut problems = Vec::new();
         for blob in self.inner.blobs.list("")? {
             let mut segments = blob.name.split('/');

@@ -18,14 +18,19 @@ fn object_type(name: &str) -> ObjectType {
     name.parse().unwrap()
 }
 
-/// Whole, named, own ids under a parent, relation with a body, relation without.
-const TYPES: [&str; 5] = [
+/// Whole (two of them parents of others), named, own ids under a parent, relation with a body, relation without.
+const TYPES: [&str; 7] = [
     "user",
     "linked_object_definition",
+    "group",
+    "authorization_server",
     "as_scope",
     "app_user",
     "group_member",
 ];
+
+/// How many of [`TYPES`] have no parent; they come first.
+const WHOLE: usize = 4;
 
 fn own_id(number: u8) -> String {
     format!("00u{number:016}X")
@@ -42,6 +47,7 @@ fn made(kind: usize, parent: u8, key: u8, content: u8) -> Canonical {
     let (id, parent_text) = match TYPES[kind] {
         "user" => (own.clone(), None),
         "linked_object_definition" => (format!("secretName{key}"), None),
+        "group" | "authorization_server" => (parent_id(key), None),
         "as_scope" => (format!("00s{key:013}{parent:03}S"), Some(parent_id(parent))),
         _ => (
             format!("{}/{own}", parent_id(parent)),
@@ -100,7 +106,7 @@ fn op() -> impl Strategy<Value = Op> {
     let kind = 0usize..TYPES.len();
     prop_oneof![
         4 => (kind.clone(), 0u8..3, 0u8..5, 0u8..3).prop_map(|(kind, parent, key, content)| Op::Object { kind, parent, key, content }),
-        4 => (2usize..TYPES.len(), 0u8..3, proptest::collection::vec((0u8..5, 0u8..3), 0..5))
+        4 => (WHOLE..TYPES.len(), 0u8..3, proptest::collection::vec((0u8..5, 0u8..3), 0..5))
             .prop_map(|(kind, parent, children)| Op::Children { kind, parent, children }),
         1 => (kind.clone(), 0u8..3, 0u8..5).prop_map(|(kind, parent, key)| Op::Gone { kind, parent, key }),
         2 => (kind, any::<bool>()).prop_map(|(kind, complete)| Op::End { kind, complete }),
@@ -178,11 +184,28 @@ fn model(before: &State, ops: &[Op]) -> State {
         }
     }
     let mut after = before.clone();
-    for (name, found) in given {
+    for (name, found) in &given {
         match found {
-            Some(found) => after.insert(name, found),
-            None => after.remove(&name),
+            Some(found) => after.insert(name.clone(), found.clone()),
+            None => after.remove(name),
         };
+    }
+    // What lives under what is gone is gone too, where it was read completely.
+    for (parent, child) in [
+        ("group", "group_member"),
+        ("authorization_server", "as_scope"),
+    ] {
+        let last_end = ops.iter().rev().find_map(|op| match op {
+            Op::End { kind, complete } if TYPES[*kind] == child => Some(*complete),
+            _ => None,
+        });
+        if last_end == Some(true) {
+            let gone = |id: &Option<String>| {
+                let name = id.clone().map(|id| (object_type(parent), id));
+                name.is_some_and(|name| matches!(given.get(&name), Some(None)))
+            };
+            after.retain(|name, (under, _)| name.0 != object_type(child) || !gone(under));
+        }
     }
     after
 }
@@ -417,7 +440,7 @@ fn agrees(store: &Store, domain: &DomainStore, known: &[(SnapshotId, State)], hi
 
 fn all_objects() -> impl Iterator<Item = (usize, u8, u8)> {
     (0..TYPES.len()).flat_map(|kind| {
-        let parents = if kind < 2 { 0..1u8 } else { 0..3u8 };
+        let parents = if kind < WHOLE { 0..1u8 } else { 0..3u8 };
         parents.flat_map(move |parent| (0..5u8).map(move |key| (kind, parent, key)))
     })
 }
@@ -471,7 +494,7 @@ fn two_backups() -> [Vec<Op>; 2] {
     let of = |content: u8| -> Vec<Op> {
         let mut ops = Vec::new();
         for kind in 0..TYPES.len() {
-            if kind < 2 {
+            if kind < WHOLE {
                 ops.extend((0..5).map(|key| Op::Object {
                     kind,
                     parent: 0,
@@ -530,9 +553,12 @@ fn a_failure_at_any_step_of_the_storage_leaves_nothing_behind() {
             memory.fail_at(step, fault);
             let written = write(&domain, &ops[1], 2000);
             let struck = memory.heal();
-            assert_eq!(written.is_err(), struck);
-            if fault == Fault::Full && struck {
-                assert!(matches!(written, Err(StoreError::NoSpace)));
+            if let Err(error) = &written {
+                assert!(struck);
+                assert_eq!(matches!(error, StoreError::NoSpace), fault == Fault::Full);
+            } else {
+                // Also if no checkpoint could be written, the snapshot is there.
+                assert_eq!(store.snapshots(DOMAIN).unwrap().len(), 2);
             }
             // The same process goes on, or another takes up where it ended.
             if step % 2 == 0 {
@@ -693,6 +719,305 @@ fn missing_blobs_are_found_and_the_rest_is_read_in() {
             .reindex(std::slice::from_ref(&domain), &Silent)
             .unwrap();
         assert_eq!((report.problems.len(), report.snapshots), (1, 2));
+    }
+}
+
+/// Snapshots of which each changes a little, with the states that they should hold.
+fn chain_of(domain: &DomainStore, steps: &[Vec<Op>]) -> Vec<(SnapshotId, State)> {
+    let mut known: Vec<(SnapshotId, State)> = Vec::new();
+    for ops in steps {
+        let before = known
+            .last()
+            .map(|(_, state)| state.clone())
+            .unwrap_or_default();
+        let info = write(domain, ops, 1000).unwrap();
+        known.push((info.id, model(&before, ops)));
+    }
+    known
+}
+
+/// The places of the snapshots that can be read where records are lost, in the plainest way.
+fn still_read(lost: &[bool], checkpoints: &[bool]) -> Vec<usize> {
+    let mut found = Vec::new();
+    let mut at = 0;
+    loop {
+        if lost.get(at) == Some(&false) {
+            found.push(at);
+            at += 1;
+        } else if let Some(next) = (at..lost.len()).find(|place| checkpoints[*place]) {
+            found.push(next);
+            at = next + 1;
+        } else {
+            return found;
+        }
+    }
+}
+
+/// Rebuilds the index where some records are lost, deleted or damaged, and compares what can still be read with the model.
+fn lose_records(bench: &Bench, memory: &Memory, known: &[(SnapshotId, State)], lost: &[bool]) {
+    let record = |at: usize| format!("{DOMAIN}/records/{}", known[at].0);
+    let mut kept = BTreeMap::new();
+    for at in (0..known.len()).filter(|at| lost[*at]) {
+        let name = record(at);
+        kept.insert(name.clone(), bench.blobs.get(&name).unwrap());
+        if at % 2 == 0 {
+            bench.blobs.delete(&name).unwrap();
+        } else {
+            memory.damage(&name, |bytes| bytes[30] ^= 1);
+        }
+    }
+    let checkpoints: Vec<bool> = known
+        .iter()
+        .map(|(id, _)| {
+            bench
+                .blobs
+                .size(&format!("{DOMAIN}/checkpoints/{id}"))
+                .is_ok()
+        })
+        .collect();
+    let found = still_read(lost, &checkpoints);
+    let read: Vec<_> = found.iter().map(|at| known[*at].clone()).collect();
+    let (store, domain) = bench.open();
+    let report = store
+        .reindex(std::slice::from_ref(&domain), &Silent)
+        .unwrap();
+    assert_eq!(report.snapshots, read.len() as u64);
+    agrees(&store, &domain, &read, false);
+    // A record that was deleted is named by the checkpoint that was read instead, or by the record after it.
+    let named: BTreeSet<&str> = report.problems.iter().map(|at| at.blob.as_str()).collect();
+    let is_read = |at: &usize| found.contains(at);
+    let jumped_to = |at: &usize| lost[*at] || (*at > 0 && !is_read(&(at - 1)));
+    for at in 0..known.len() {
+        let deleted = lost[at] && at % 2 == 0;
+        let unread_after = at + 1 < known.len() && !lost[at + 1] && !is_read(&(at + 1));
+        let expected = if deleted {
+            unread_after || found.iter().any(|read| *read >= at && jumped_to(read))
+        } else {
+            lost[at] || !is_read(&at)
+        };
+        assert_eq!(named.contains(record(at).as_str()), expected, "{at}");
+    }
+    drop((store, domain));
+    bench.lose_index();
+    let (store, domain) = bench.open();
+    agrees(&store, &domain, &read, false);
+    drop((store, domain));
+    for (name, bytes) in kept {
+        bench.blobs.delete(&name).unwrap();
+        bench.blobs.put(&name, &SealedBlob::new(bytes)).unwrap();
+    }
+    bench.lose_index();
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 16, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn whatever_records_are_lost_the_next_checkpoint_is_read(
+        steps in proptest::collection::vec(proptest::collection::vec(op(), 0..14), 3..8),
+        lost in proptest::collection::vec(proptest::bool::weighted(0.3), 8),
+    ) {
+        let (bench, memory) = Bench::in_memory();
+        let (store, domain) = bench.open();
+        let known = chain_of(&domain, &steps);
+        drop((store, domain));
+        lose_records(&bench, &memory, &known, &lost[..known.len()]);
+        let (store, domain) = bench.open();
+        agrees(&store, &domain, &known, true);
+    }
+}
+
+/// Six backups with few changes each, after a first one.
+fn seven_backups() -> Vec<Vec<Op>> {
+    let [first, _] = two_backups();
+    let mut steps = vec![first];
+    for step in 0..6u8 {
+        let kind = usize::from(step) % TYPES.len();
+        steps.push(vec![
+            Op::Object {
+                kind: 0,
+                parent: 0,
+                key: step % 5,
+                content: step % 3 + 1,
+            },
+            Op::Gone {
+                kind,
+                parent: 1,
+                key: 4,
+            },
+            Op::Children {
+                kind: TYPES.len() - 1,
+                parent: 1,
+                children: (0..step % 5).map(|key| (key, 0)).collect(),
+            },
+        ]);
+    }
+    steps
+}
+
+#[test]
+fn a_lost_record_costs_only_the_snapshots_before_the_next_checkpoint() {
+    let (bench, memory) = Bench::in_memory();
+    let (store, domain) = bench.open();
+    let known = chain_of(&domain, &seven_backups());
+    drop((store, domain));
+    let prefix = format!("{DOMAIN}/checkpoints/");
+    let checkpoints = bench.blobs.list(&prefix).unwrap();
+    let at = |name: &str| {
+        known
+            .iter()
+            .position(|(id, _)| name.ends_with(&id.to_string()))
+    };
+    let places: BTreeSet<usize> = checkpoints
+        .iter()
+        .map(|blob| at(&blob.name).unwrap())
+        .collect();
+    assert!(!places.is_empty() && places.len() < known.len() - 1);
+    for lost in 0..known.len() {
+        let one: Vec<bool> = (0..known.len()).map(|at| at == lost).collect();
+        lose_records(&bench, &memory, &known, &one);
+    }
+    lose_records(&bench, &memory, &known, &vec![true; known.len()]);
+
+    // What is known through a checkpoint alone begins with it; a backup goes on from there.
+    let first = *places.first().unwrap();
+    for (id, _) in &known[..=first] {
+        bench
+            .blobs
+            .delete(&format!("{DOMAIN}/records/{id}"))
+            .unwrap();
+    }
+    let (store, domain) = bench.open();
+    let history = domain.history(object_type("group"), &parent_id(0)).unwrap();
+    assert_eq!(history.len(), 1);
+    assert_eq!(history[0].first_snapshot, known[first].0);
+    let mut read = known[first..].to_vec();
+    let ops = &two_backups()[1];
+    let next = write(&domain, ops, 9000).unwrap();
+    assert_eq!(next.parent, known.last().map(|(id, _)| *id));
+    read.push((next.id, model(&known.last().unwrap().1, ops)));
+    agrees(&store, &domain, &read, false);
+    let report = store
+        .reindex(std::slice::from_ref(&domain), &Silent)
+        .unwrap();
+    let named: BTreeSet<String> = report.problems.into_iter().map(|at| at.blob).collect();
+    let missing = known[..=first].iter();
+    assert_eq!(
+        named,
+        missing
+            .map(|(id, _)| format!("{DOMAIN}/records/{id}"))
+            .collect()
+    );
+    agrees(&store, &domain, &read, false);
+}
+
+#[test]
+fn a_checkpoint_is_written_when_the_records_since_the_last_exceed_half_of_it() {
+    let (bench, _) = Bench::in_memory();
+    let (_, domain) = bench.open();
+    let size = |kind: &str, id: SnapshotId| bench.blobs.size(&format!("{DOMAIN}/{kind}/{id}"));
+    let mut last = None;
+    let mut since = 0;
+    let mut written = 0;
+    for ops in seven_backups().iter().cycle().take(20) {
+        let id = write(&domain, ops, 1000).unwrap().id;
+        let record = size("records", id).unwrap();
+        let Some(base) = last else {
+            last = Some(record);
+            continue;
+        };
+        since += record;
+        let found = size("checkpoints", id).ok();
+        assert_eq!(found.is_some(), since * 2 > base);
+        if let Some(bytes) = found {
+            (last, since) = (Some(bytes), 0);
+            written += 1;
+        }
+    }
+    assert!((2..12).contains(&written), "{written}");
+}
+
+#[test]
+fn one_domain_is_written_by_one_writer_however_often_it_is_opened() {
+    let (bench, _) = Bench::in_memory();
+    let (store, one) = bench.open();
+    let other = store.open_domain(DOMAIN, &bench.provider).unwrap();
+    let writer = one.begin(&Silent, from_millis(1000)).unwrap();
+    for domain in [&one, &other] {
+        assert!(matches!(
+            domain.begin(&Silent, from_millis(1000)),
+            Err(StoreError::Busy)
+        ));
+    }
+    let elsewhere = DomainId::from_bytes([7; 8]);
+    store
+        .create_domain_keys(elsewhere, &bench.provider)
+        .unwrap();
+    let domain = store.open_domain(elsewhere, &bench.provider).unwrap();
+    write(&domain, &two_backups()[0], 1000).unwrap();
+    drop(writer);
+    let ops = two_backups();
+    let first = write(&other, &ops[0], 1000).unwrap();
+    let second = write(&one, &ops[1], 1000).unwrap();
+    assert_eq!(second.parent, Some(first.id));
+    // What one has written the other can name.
+    let mut changes = 0;
+    other
+        .changes(first.id, second.id, &mut |_| {
+            changes += 1;
+            Ok(())
+        })
+        .unwrap();
+    assert_eq!(changes, second.changes);
+    assert!(one.history(object_type("user"), &own_id(0)).unwrap().len() == 2);
+}
+
+#[test]
+fn what_lives_under_what_is_gone_goes_with_it_where_it_was_read_completely() {
+    for (child_complete, gone_last) in [(true, true), (true, false), (false, true)] {
+        let (bench, _) = Bench::in_memory();
+        let (_, domain) = bench.open();
+        let ops = &two_backups()[0];
+        write(&domain, ops, 1000).unwrap();
+        let (server, scope) = (object_type("authorization_server"), object_type("as_scope"));
+        let (group, member) = (object_type("group"), object_type("group_member"));
+        let mut writer = domain.begin(&Silent, from_millis(2000)).unwrap();
+        let gone = |writer: &mut SnapshotWriter<'_>| {
+            writer.gone(server, &parent_id(1)).unwrap();
+            writer.gone(group, &parent_id(1)).unwrap();
+        };
+        if !gone_last {
+            gone(&mut writer);
+        }
+        // They were listed, and one of them is new.
+        for (kind, of_type) in [(4, scope), (6, member)] {
+            let children = (0..6).map(|key| made(kind, 1, key, 0)).collect();
+            writer.children(of_type, &parent_id(1), children).unwrap();
+            let coverage = if child_complete {
+                Coverage::Complete
+            } else {
+                Coverage::Incomplete {
+                    reason: "x".to_owned(),
+                }
+            };
+            writer.end_type(of_type, coverage).unwrap();
+        }
+        if gone_last {
+            gone(&mut writer);
+        }
+        let lost: u64 = writer.losses().unwrap().iter().map(|loss| loss.gone).sum();
+        let info = writer.finish(from_millis(2000), Vec::new()).unwrap();
+        let reader = domain.reader(info.id).unwrap();
+        let left = if child_complete { 0 } else { 6 };
+        assert_eq!(lost, if child_complete { 12 } else { 2 });
+        for of_type in [scope, member] {
+            assert_eq!(reader.count(of_type), left);
+            assert_eq!(
+                reader.children(of_type, &parent_id(1)).unwrap().len() as u64,
+                left
+            );
+        }
+        assert!(!reader.contains(group, &parent_id(1)).unwrap());
     }
 }
 
@@ -862,6 +1187,7 @@ fn losses_are_counted_by_type_before_the_snapshot_is_finished() {
         .unwrap();
     let losses: Vec<_> = writer
         .losses()
+        .unwrap()
         .iter()
         .map(|loss| (loss.object_type.name(), loss.before, loss.gone))
         .collect();

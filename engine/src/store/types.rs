@@ -19,7 +19,7 @@ pub struct SnapshotInfo {
     pub created_at: Timestamp,
     /// The moment whose state it is, by the org's clock.
     pub as_of: Timestamp,
-    /// The snapshot it was made after.
+    /// The snapshot it was made after; it may have been lost since.
     pub parent: Option<SnapshotId>,
     /// Whether no type is `missing_scope` or `incomplete`.
     pub complete: bool,
@@ -29,7 +29,7 @@ pub struct SnapshotInfo {
     pub objects: u64,
     /// How many were added, changed or removed since its parent.
     pub changes: u64,
-    /// How many bytes it added to the store's blobs.
+    /// How many bytes it added to the store's blobs, without a checkpoint.
     pub bytes_new: u64,
     /// How completely each type was read that was to be read.
     pub coverage: BTreeMap<ObjectType, Coverage>,
@@ -124,10 +124,12 @@ pub struct DomainStats {
     pub packs: u64,
     /// Bytes of the packs.
     pub pack_bytes: u64,
-    /// Bytes of the snapshot records.
+    /// Bytes of the snapshot records and of the checkpoints.
     pub record_bytes: u64,
-    /// Packs that no record names: what an interrupted backup left.
+    /// Packs that no record names: what an interrupted backup left, or a running one has written so far. Garbage for prune.
     pub orphan_packs: u64,
+    /// Bytes of those packs.
+    pub orphan_bytes: u64,
 }
 
 /// What the store weighs.

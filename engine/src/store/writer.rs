@@ -2,17 +2,17 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::fmt;
-use std::sync::atomic::Ordering;
+use std::sync::{Arc, PoisonError};
 
 use jiff::Timestamp;
 
-use super::domain::{DomainStore, bucket, ids_hold_parent};
+use super::domain::{DomainStore, bucket, chain, ids_hold_parent};
 use super::types::{Loss, SnapshotInfo};
-use super::{StoreError, to_millis};
+use super::{Inner, StoreError, to_millis};
 use crate::catalogue::{IdRule, ObjectType};
 use crate::chunk::{ChunkBuilder, Key, Names};
-use crate::id::{PackId, SnapshotId};
-use crate::index::{self, AppliedType, NewVersion, PackRow, Place, SnapshotRow, Space, Version};
+use crate::id::{DomainId, PackId, SnapshotId};
+use crate::index::{self, AppliedType, NewVersion, PackRow, SnapshotRow, Space, Version};
 use crate::keys::{EpochKeys, KeyError};
 use crate::monitor::{Monitor, Progress};
 use crate::object::{Canonical, Coverage, Sink};
@@ -36,8 +36,11 @@ pub struct SnapshotWriter<'m> {
     types: BTreeMap<ObjectType, TypeState>,
     /// Where each chunk of this snapshot lies: pack by its place in `packs`, and place in it. `None` until it is sealed.
     chunks: Vec<Option<(usize, usize)>>,
+    /// The chunks of earlier snapshots that this one names again: pack, and place in it.
+    earlier: Vec<(PackId, usize)>,
     pack: Option<PackWriter>,
     packs: Vec<PackRow>,
+    _writing: Writing,
 }
 
 impl fmt::Debug for SnapshotWriter<'_> {
@@ -71,7 +74,7 @@ enum What {
         ordinal: u16,
         fingerprint: i64,
     },
-    /// It has content again that the store has from before.
+    /// It has content again that the store has from before, in a chunk by its place in [`SnapshotWriter::earlier`].
     Back {
         chunk: u32,
         ordinal: u16,
@@ -117,9 +120,33 @@ struct TypeState {
     coverage: Option<Coverage>,
 }
 
-impl Drop for SnapshotWriter<'_> {
+/// The right to write snapshots of one domain: there is at most one in a store.
+#[derive(Debug)]
+struct Writing {
+    inner: Arc<Inner>,
+    domain: DomainId,
+}
+
+impl Writing {
+    fn take(inner: &Arc<Inner>, domain: DomainId) -> Result<Self, StoreError> {
+        let mut writing = inner.writing.lock().unwrap_or_else(PoisonError::into_inner);
+        if writing.insert(domain) {
+            Ok(Self {
+                inner: Arc::clone(inner),
+                domain,
+            })
+        } else {
+            Err(StoreError::Busy)
+        }
+    }
+}
+
+impl Drop for Writing {
     fn drop(&mut self) {
-        self.store.shared.writing.store(false, Ordering::Release);
+        let writing = self.inner.writing.lock();
+        writing
+            .unwrap_or_else(PoisonError::into_inner)
+            .remove(&self.domain);
     }
 }
 
@@ -129,9 +156,7 @@ impl<'m> SnapshotWriter<'m> {
         monitor: &'m dyn Monitor,
         created_at: Timestamp,
     ) -> Result<Self, StoreError> {
-        if store.shared.writing.swap(true, Ordering::AcqRel) {
-            return Err(StoreError::Busy);
-        }
+        let writing = Writing::take(&store.shared.inner, store.shared.domain)?;
         let first = store.shared.names().next();
         let mut writer = Self {
             id: SnapshotId::random().map_err(KeyError::from)?,
@@ -144,10 +169,12 @@ impl<'m> SnapshotWriter<'m> {
             },
             types: BTreeMap::new(),
             chunks: Vec::new(),
+            earlier: Vec::new(),
             pack: None,
             packs: Vec::new(),
             store,
             monitor,
+            _writing: writing,
         };
         writer.take_up()?;
         Ok(writer)
@@ -309,10 +336,9 @@ impl<'m> SnapshotWriter<'m> {
             _ if before == Some(fingerprint) => What::Same,
             None => What::Related,
             Some(fingerprint) => match self.known_content(object_type, key, fingerprint)? {
-                Some(place) => What::Back {
-                    chunk: u32::try_from(place.chunk())
-                        .map_err(|_| StoreError::TooMany { what: "chunks" })?,
-                    ordinal: place.ordinal(),
+                Some((chunk, ordinal)) => What::Back {
+                    chunk,
+                    ordinal,
                     fingerprint,
                 },
                 None => self.put_body(object_type, key, body, fingerprint)?,
@@ -326,25 +352,45 @@ impl<'m> SnapshotWriter<'m> {
         Ok(())
     }
 
-    /// Where the store has the same content of the same object from an earlier time.
+    /// Where the store has the same content of the same object from an earlier time: the place in `earlier`, and the row.
+    ///
+    /// Chunks are kept by their packs' ids: the index may be rebuilt, and number them anew, before this snapshot is finished.
     fn known_content(
         &mut self,
         object_type: ObjectType,
         key: Key,
         fingerprint: i64,
-    ) -> Result<Option<Place>, StoreError> {
+    ) -> Result<Option<(u32, u16)>, StoreError> {
         if self.is_new(key.key) || self.is_new(key.parent) {
             return Ok(None);
         }
         let Some(space) = self.state(object_type)?.space else {
             return Ok(None);
         };
-        let versions = index::versions_of(&self.store.shared.inner.index.read(), space, key)?;
-        Ok(versions
-            .iter()
-            .filter_map(|version| version.body)
-            .find(|(_, known)| *known == fingerprint)
-            .map(|(place, _)| place))
+        let found = {
+            let read = self.store.shared.inner.index.read();
+            let place = index::versions_of(&read, space, key)?
+                .iter()
+                .filter_map(|version| version.body)
+                .find(|(_, known)| *known == fingerprint)
+                .map(|(place, _)| place);
+            match place {
+                Some(place) => index::chunk(&read, place.chunk())?
+                    .map(|row| ((row.pack, row.place), place.ordinal())),
+                None => None,
+            }
+        };
+        let Some((chunk, ordinal)) = found else {
+            return Ok(None);
+        };
+        // Mostly the same chunk again, or none at all.
+        let known = self.earlier.iter().rposition(|known| *known == chunk);
+        let at = known.unwrap_or(self.earlier.len());
+        if known.is_none() {
+            self.earlier.push(chunk);
+        }
+        let at = u32::try_from(at).map_err(|_| StoreError::TooMany { what: "chunks" })?;
+        Ok(Some((at, ordinal)))
     }
 
     fn put_body(
@@ -631,9 +677,97 @@ impl<'m> SnapshotWriter<'m> {
         Ok(())
     }
 
+    /// Ends what lives under objects that are gone, of the types that were read completely.
+    ///
+    /// An object may go after its children were listed. Of a type that was not read completely, children are carried
+    /// forward even where their parent is gone.
+    fn end_orphans(&mut self) -> Result<(), StoreError> {
+        let mut parents: Vec<ObjectType> = self.types.keys().copied().collect();
+        while let Some(parent) = parents.pop() {
+            let mut gone = HashSet::new();
+            if let Some(state) = self.types.get(&parent) {
+                let mut there = HashSet::new();
+                for entry in last_words(&state.entries) {
+                    let of = match entry.what {
+                        What::Gone => &mut gone,
+                        _ => &mut there,
+                    };
+                    of.insert(entry.key.key);
+                }
+                gone.retain(|key| !there.contains(key));
+            }
+            if gone.is_empty() {
+                continue;
+            }
+            for child in parent.children() {
+                let state = self.types.get(&child);
+                if state.is_some_and(|state| state.coverage == Some(Coverage::Complete))
+                    && self.end_under(child, &gone)?
+                {
+                    parents.push(child);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Ends what lives under some parents, of one type; whether there was something.
+    fn end_under(
+        &mut self,
+        object_type: ObjectType,
+        parents: &HashSet<u32>,
+    ) -> Result<bool, StoreError> {
+        let store = self.store.clone();
+        let state = self.state(object_type)?;
+        let mut open: BTreeMap<Key, bool> = BTreeMap::new();
+        if ids_hold_parent(object_type) {
+            if let Some(space) = state.space {
+                let read = store.shared.inner.index.read();
+                for parent in parents {
+                    let versions = index::open_under(&read, space, *parent)?;
+                    open.extend(versions.iter().map(|version| (version.key, true)));
+                }
+            }
+        } else {
+            let before = state.before.iter();
+            open.extend(
+                before
+                    .filter(|(_, before)| parents.contains(&before.parent))
+                    .map(|(key, before)| {
+                        let parent = before.parent;
+                        (Key { parent, key: *key }, true)
+                    }),
+            );
+        }
+        let under = |entry: &&Entry| parents.contains(&entry.key.parent);
+        for entry in last_words(&state.entries).filter(under) {
+            if entry.what == What::Gone {
+                open.remove(&entry.key);
+            } else {
+                open.insert(entry.key, entry.had);
+            }
+        }
+        state
+            .observed
+            .retain(|key, _| !parents.contains(&key.parent));
+        let ended = !open.is_empty();
+        for (key, had) in open {
+            if !ids_hold_parent(object_type) {
+                state.decided.insert(key.key);
+            }
+            let what = What::Gone;
+            state.entries.push(Entry { key, what, had });
+        }
+        Ok(ended)
+    }
+
     /// What this snapshot loses against its parent, by type: what is to be known before it is finished.
-    #[must_use]
-    pub fn losses(&self) -> Vec<Loss> {
+    ///
+    /// # Errors
+    ///
+    /// When the index fails.
+    pub fn losses(&mut self) -> Result<Vec<Loss>, StoreError> {
+        self.end_orphans()?;
         let mut losses = Vec::new();
         for (object_type, state) in &self.types {
             let gone = last_words(&state.entries)
@@ -647,7 +781,7 @@ impl<'m> SnapshotWriter<'m> {
                 });
             }
         }
-        losses
+        Ok(losses)
     }
 
     fn count_before(&self, object_type: ObjectType) -> u64 {
@@ -671,6 +805,7 @@ impl<'m> SnapshotWriter<'m> {
         as_of: Timestamp,
         watermark: Vec<u8>,
     ) -> Result<SnapshotInfo, StoreError> {
+        self.end_orphans()?;
         let object_types: Vec<ObjectType> = self.types.keys().copied().collect();
         for object_type in object_types {
             self.observe_whole(object_type)?;
@@ -758,13 +893,26 @@ impl<'m> SnapshotWriter<'m> {
         let shared = &self.store.shared;
         let blob = record.seal(&shared.keys, shared.domain, self.id)?;
         let record_bytes = blob.as_bytes().len() as u64;
-        shared
-            .inner
-            .blobs
-            .put(&format!("{}/records/{}", shared.domain, self.id), &blob)?;
-        self.monitor.report(Progress::BytesNew(record_bytes));
         let row = shared.snapshot_row(self.id, &record, record_bytes, changes)?;
-        shared.apply(&row, record.ids_first, &record.ids, &self.packs, applied)
+        let info = {
+            let _recording = shared.inner.recording();
+            shared
+                .inner
+                .blobs
+                .put(&format!("{}/records/{}", shared.domain, self.id), &blob)?;
+            shared.apply(&row, record.ids_first, &record.ids, &self.packs, applied)?
+        };
+        self.monitor.report(Progress::BytesNew(record_bytes));
+        // The snapshot is there. A checkpoint makes it safer and can be written after the next one as well.
+        match shared.put_checkpoint_if_due() {
+            Ok(bytes) => self.monitor.report(Progress::BytesNew(bytes)),
+            Err(error) => self.monitor.report(Progress::Warning(format!(
+                "no checkpoint could be written after snapshot {}: {}",
+                self.id,
+                chain(&error)
+            ))),
+        }
+        Ok(info)
     }
 
     fn chunk_place(&self, chunk: u32) -> Result<(PackId, usize), StoreError> {
@@ -796,9 +944,11 @@ impl<'m> SnapshotWriter<'m> {
                 ordinal,
                 fingerprint,
             } => {
-                let row = index::chunk(&self.store.shared.inner.index.read(), chunk.into())?
+                let at = usize::try_from(chunk).ok();
+                let (pack, place) = at
+                    .and_then(|at| self.earlier.get(at).copied())
                     .ok_or_else(unsealed)?;
-                (row.pack, row.place, ordinal, fingerprint)
+                (pack, place, ordinal, fingerprint)
             }
             What::Related | What::Same | What::Gone => return Err(unsealed()),
         };
@@ -975,8 +1125,11 @@ impl Sink for SnapshotWriter<'_> {
             });
             return Ok(());
         }
-        let Some(number) = self.number(id) else {
-            return Ok(());
+        let number = match self.number(id) {
+            Some(number) => number,
+            // Its children may still come.
+            None if object_type.children().next().is_some() => self.intern(id, false)?,
+            None => return Ok(()),
         };
         let state = self.state(object_type)?;
         state.decided.insert(number);
@@ -990,7 +1143,10 @@ impl Sink for SnapshotWriter<'_> {
             .iter()
             .filter(|entry| entry.key.key == number)
             .map(|entry| (entry.key.parent, entry.had));
-        let gone: BTreeMap<u32, bool> = earlier.chain(before).collect();
+        let mut gone: BTreeMap<u32, bool> = earlier.chain(before).collect();
+        if gone.is_empty() && !object_type.has_parent() {
+            gone.insert(0, false);
+        }
         for (parent, had) in gone {
             state.entries.push(Entry {
                 key: Key {
