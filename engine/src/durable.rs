@@ -1,22 +1,47 @@
 //! Files that survive a crash, whole or not at all.
+//!
+//! Every change to a file or directory that must survive goes through one of the steps in [`disk`], so that tests can
+//! make each of them fail in turn, and take away what had not been synced.
 
-use std::fs::{self, DirBuilder, File, OpenOptions};
-use std::io::{self, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::io;
 use std::path::{Path, PathBuf};
 
 use crate::id::hex;
 
+mod disk;
+#[cfg(test)]
+pub(crate) mod faults;
+
+#[cfg(not(test))]
+use disk as steps;
+#[cfg(test)]
+use faults as steps;
+
 /// What the names of unfinished files begin with.
 pub(crate) const TEMPORARY_PREFIX: &str = ".tmp-";
 
-/// Makes a directory that only its owner can enter, and those above it where they are missing.
+/// Makes a directory that only its owner can enter, and those above it where they are missing, each durably.
 ///
 /// # Errors
 ///
-/// When a directory cannot be made.
+/// When a directory cannot be made or synced.
 pub fn create_private_dir(dir: &Path) -> io::Result<()> {
-    DirBuilder::new().recursive(true).mode(0o700).create(dir)
+    let missing: Vec<&Path> = dir
+        .ancestors()
+        .take_while(|dir| !dir.as_os_str().is_empty() && !dir.exists())
+        .collect();
+    for dir in missing.into_iter().rev() {
+        match steps::create_dir(dir) {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+            made => made?,
+        }
+        sync_dir(parent_of(dir))?;
+    }
+    if dir.is_dir() {
+        Ok(())
+    } else {
+        Err(io::ErrorKind::NotADirectory.into())
+    }
 }
 
 /// Writes a file that only its owner can read: temporary file, sync, rename, sync of the directory.
@@ -27,18 +52,37 @@ pub fn create_private_dir(dir: &Path) -> io::Result<()> {
 ///
 /// When a step fails; then the file is as it was before, and the temporary file is removed where that is possible.
 pub fn write_durably(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let dir = path
-        .parent()
-        .filter(|dir| !dir.as_os_str().is_empty())
-        .unwrap_or(Path::new("."));
+    let dir = parent_of(path);
     let temporary = temporary_in(dir)?;
-    let written = write_synced(&temporary, bytes).and_then(|()| fs::rename(&temporary, path));
+    let written = write_synced(&temporary, bytes).and_then(|()| steps::rename(&temporary, path));
     if let Err(error) = written {
         // The first failure is what matters; what is left over is removed at the next start.
-        fs::remove_file(&temporary).ok();
+        steps::remove_file(&temporary).ok();
         return Err(error);
     }
     sync_dir(dir)
+}
+
+/// Puts a file, whose content is synced, in the place of another in the same directory.
+///
+/// # Errors
+///
+/// When a step fails; then one of the two is in the place, whole.
+pub(crate) fn replace_durably(from: &Path, to: &Path) -> io::Result<()> {
+    steps::rename(from, to)?;
+    sync_dir(parent_of(to))
+}
+
+/// Removes a file, if it is there, without making that durable.
+///
+/// # Errors
+///
+/// When it is there and cannot be removed.
+pub(crate) fn remove(path: &Path) -> io::Result<()> {
+    match steps::remove_file(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        removed => removed,
+    }
 }
 
 /// Makes the entries of a directory durable.
@@ -47,7 +91,13 @@ pub fn write_durably(path: &Path, bytes: &[u8]) -> io::Result<()> {
 ///
 /// When the directory cannot be opened or synced.
 pub fn sync_dir(dir: &Path) -> io::Result<()> {
-    File::open(dir)?.sync_all()
+    steps::sync_dir(dir)
+}
+
+fn parent_of(path: &Path) -> &Path {
+    path.parent()
+        .filter(|dir| !dir.as_os_str().is_empty())
+        .unwrap_or(Path::new("."))
 }
 
 fn temporary_in(dir: &Path) -> io::Result<PathBuf> {
@@ -57,11 +107,6 @@ fn temporary_in(dir: &Path) -> io::Result<PathBuf> {
 }
 
 fn write_synced(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let mut file = OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .mode(0o600)
-        .open(path)?;
-    file.write_all(bytes)?;
-    file.sync_all()
+    let file = steps::write_new(path, bytes)?;
+    steps::sync_file(&file, path)
 }

@@ -22,9 +22,13 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use rusqlite::{Connection, ErrorCode, OpenFlags, OptionalExtension, Row, Transaction, params};
 
 use crate::chunk::Key;
+use crate::durable;
 use crate::id::{DomainId, PackId, SnapshotId};
 use crate::object::Coverage;
 use crate::pack::{ChunkEntry, Kind};
+
+#[cfg(test)]
+pub(crate) mod faults;
 
 /// The migrations, oldest first; the first makes version 1 of the index.
 const MIGRATIONS: &[&str] = &[include_str!("index/migrations/0001_temporal_index.sql")];
@@ -57,6 +61,9 @@ pub enum IndexError {
         /// Why it failed.
         source: io::Error,
     },
+    /// Another process reads it.
+    #[error("another program uses the index")]
+    Busy,
     /// A row cannot be what it is.
     #[error("the index holds {what}")]
     Broken {
@@ -73,6 +80,7 @@ impl IndexError {
             Self::Newer { .. } => Some("Use the newer program that wrote it, or delete `index.db`: it is rebuilt from the store.".to_owned()),
             Self::NoSpace => Some("Free some space on the disk that holds the index, then run it again.".to_owned()),
             Self::File { .. } => Some("Check the data directory and its permissions.".to_owned()),
+            Self::Busy => Some("End the program that has `index.db` open, then run it again.".to_owned()),
             Self::Sqlite(_) | Self::Broken { .. } => Some("Run `orgkeepctl store reindex`: the index is rebuilt from the store.".to_owned()),
         }
     }
@@ -254,8 +262,7 @@ pub(crate) struct AppliedType {
 impl Index {
     pub(crate) fn open(path: &Path) -> Result<Self> {
         create_private(path)?;
-        let write = Connection::open(path)?;
-        write.pragma_update(None, "journal_mode", "WAL")?;
+        let write = open_write(path)?;
         migrate(&write)?;
         prepare(&write)?;
         let read = open_read(path)?;
@@ -291,20 +298,22 @@ impl Index {
     pub(crate) fn replace_by(&self, other: &Path) -> Result<()> {
         let mut write = self.write();
         let mut read = self.read();
-        let closed = Connection::open_in_memory()?;
+        // Whatever happens from here on, the old file is whole without its log.
+        empty_log(&write)?;
         drop(std::mem::replace(&mut *read, Connection::open_in_memory()?));
-        write.pragma_update(None, "wal_checkpoint", "TRUNCATE").ok();
-        drop(std::mem::replace(&mut *write, closed));
-        for suffix in ["-wal", "-shm"] {
-            fs::remove_file(with_suffix(&self.path, suffix)).ok();
-        }
-        let renamed = fs::rename(other, &self.path);
-        *write = Connection::open(&self.path)?;
-        write.pragma_update(None, "journal_mode", "WAL")?;
+        drop(std::mem::replace(
+            &mut *write,
+            Connection::open_in_memory()?,
+        ));
+        let replaced = ["-wal", "-shm"]
+            .iter()
+            .try_for_each(|suffix| durable::remove(&with_suffix(&self.path, suffix)))
+            .and_then(|()| durable::replace_durably(other, &self.path));
+        *write = open_write(&self.path)?;
         prepare(&write)?;
         *read = open_read(&self.path)?;
-        renamed.map_err(|source| IndexError::File {
-            what: "rename",
+        replaced.map_err(|source| IndexError::File {
+            what: "replace",
             source,
         })
     }
@@ -316,24 +325,25 @@ impl Index {
             with_suffix(path, "-wal"),
             with_suffix(path, "-shm"),
         ] {
-            match fs::remove_file(&file) {
-                Err(source) if source.kind() != io::ErrorKind::NotFound => {
-                    return Err(IndexError::File {
-                        what: "remove",
-                        source,
-                    });
-                }
-                _ => {}
-            }
+            durable::remove(&file).map_err(|source| IndexError::File {
+                what: "remove",
+                source,
+            })?;
         }
         Ok(())
     }
 
-    /// Moves the write-ahead log into the file and empties it.
+    /// Moves the write-ahead log into the file and empties it, as far as readers allow.
     pub(crate) fn checkpoint(&self) -> Result<()> {
-        let connection = self.write();
-        connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))?;
-        Ok(())
+        match empty_log(&self.write()) {
+            Err(IndexError::Busy) => Ok(()),
+            done => done,
+        }
+    }
+
+    /// Moves the write-ahead log into the file and empties it, or fails: then the file alone is whole.
+    pub(crate) fn settle(&self) -> Result<()> {
+        empty_log(&self.write())
     }
 
     /// The bytes of the file and of its write-ahead log.
@@ -425,6 +435,21 @@ fn prepare(connection: &Connection) -> Result<()> {
     connection.pragma_update(None, "temp_store", "MEMORY")?;
     connection.set_prepared_statement_cache_capacity(64);
     Ok(())
+}
+
+fn open_write(path: &Path) -> Result<Connection> {
+    let connection = Connection::open(path)?;
+    connection.pragma_update(None, "journal_mode", "WAL")?;
+    #[cfg(test)]
+    let connection = faults::watched(connection);
+    Ok(connection)
+}
+
+/// Moves the write-ahead log into the file and empties it.
+fn empty_log(connection: &Connection) -> Result<()> {
+    let busy: bool =
+        connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get(0))?;
+    if busy { Err(IndexError::Busy) } else { Ok(()) }
 }
 
 fn open_read(path: &Path) -> Result<Connection> {

@@ -3,6 +3,7 @@
 //! Directories are 0700 and files 0600. A file appears under its name only when it is whole and synced. What a crash
 //! left of unfinished files is removed when the store is opened. Symbolic links are never followed.
 
+use std::collections::BTreeSet;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Seek, SeekFrom};
 use std::os::unix::fs::OpenOptionsExt;
@@ -34,16 +35,28 @@ impl Local {
             root: root.canonicalize().map_err(fail)?,
             putting: Mutex::new(()),
         };
+        let mut dirs = BTreeSet::from([store.root.clone()]);
         store.walk(&store.root, "", &mut |path, name| {
+            dirs.extend(
+                path.ancestors()
+                    .skip(1)
+                    .take_while(|dir| *dir != store.root)
+                    .map(Path::to_owned),
+            );
             let leftover = path.file_name().is_some_and(|file| {
                 file.as_encoded_bytes()
                     .starts_with(TEMPORARY_PREFIX.as_bytes())
             });
             if leftover {
-                fs::remove_file(path).map_err(|source| BlobError::io("remove", name, source))?;
+                durable::remove(path).map_err(|source| BlobError::io("remove", name, source))?;
             }
             Ok(())
         })?;
+        // A process that was killed may have left names that are there, but not durable.
+        for dir in dirs {
+            durable::sync_dir(&dir)
+                .map_err(|source| BlobError::io("sync", &dir.display().to_string(), source))?;
+        }
         Ok(store)
     }
 
@@ -105,21 +118,6 @@ impl Local {
         }
         Ok(())
     }
-
-    /// Makes the directories of `path` durable, which are missing.
-    fn make_dirs(&self, dir: &Path) -> io::Result<()> {
-        let missing: Vec<&Path> = dir
-            .ancestors()
-            .take_while(|dir| *dir != self.root && !dir.exists())
-            .collect();
-        for dir in missing.into_iter().rev() {
-            durable::create_private_dir(dir)?;
-            if let Some(above) = dir.parent() {
-                durable::sync_dir(above)?;
-            }
-        }
-        Ok(())
-    }
 }
 
 impl BlobStore for Local {
@@ -134,7 +132,7 @@ impl BlobStore for Local {
             });
         }
         path.parent()
-            .map_or(Ok(()), |dir| self.make_dirs(dir))
+            .map_or(Ok(()), durable::create_private_dir)
             .map_err(fail)?;
         durable::write_durably(&path, blob.as_bytes()).map_err(fail)
     }
@@ -189,13 +187,15 @@ impl BlobStore for Local {
 
     fn delete(&self, name: &str) -> Result<(), BlobError> {
         let path = self.path(name)?;
-        match fs::remove_file(&path) {
+        let fail = |source| BlobError::io("delete", name, source);
+        match fs::symlink_metadata(&path) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
-            done => done.map_err(|source| BlobError::io("delete", name, source))?,
-        }
+            found => found.map_err(fail)?,
+        };
+        durable::remove(&path).map_err(fail)?;
         path.parent()
             .map_or(Ok(()), durable::sync_dir)
-            .map_err(|source| BlobError::io("delete", name, source))
+            .map_err(fail)
     }
 
     fn size(&self, name: &str) -> Result<u64, BlobError> {

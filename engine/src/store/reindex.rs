@@ -90,7 +90,7 @@ impl Store {
             report.snapshots += snapshots;
         }
         report.problems.extend(self.foreign_blobs(domains)?);
-        fresh.checkpoint_wal()?;
+        fresh.inner.index.settle()?;
         drop(fresh);
         self.inner.index.replace_by(&beside)?;
         remove_index(&beside)?;

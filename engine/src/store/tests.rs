@@ -12,6 +12,8 @@ use crate::keys::FileProvider;
 use crate::monitor::Silent;
 use crate::object::{Canonical, Sink};
 
+mod crash;
+
 const DOMAIN: DomainId = DomainId::from_bytes([0xd0, 1, 2, 3, 4, 5, 6, 7]);
 
 fn object_type(name: &str) -> ObjectType {
