@@ -117,7 +117,7 @@ impl DomainStore {
                     .push(problem(&blob.name, "it has no business here"));
                 continue;
             };
-            let found = match shared.read_checkpoint(snapshot, &blob.name) {
+            let found = match shared.read_checkpoint(snapshot) {
                 Ok(checkpoint) => {
                     named.packs.extend(checkpoint.state.packs);
                     let known = timeline.iter().any(|moment| moment.id == snapshot);

@@ -1,6 +1,6 @@
 //! When a checkpoint is written, what stands in it, and how the index goes on from one.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use rusqlite::Connection;
 
@@ -152,9 +152,9 @@ impl Shared {
     /// The checkpoints of snapshots that the index does not know, by their sequence numbers; of those that do not open, the problem.
     pub(super) fn unseen_checkpoints(
         &self,
-        known: &BTreeSet<SnapshotId>,
         problems: &mut Vec<StoreProblem>,
-    ) -> Result<Vec<(SnapshotId, Checkpoint)>, StoreError> {
+    ) -> Result<Vec<(u32, SnapshotId)>, StoreError> {
+        let known = self.known_snapshots()?;
         let prefix = self.checkpoint_prefix();
         let mut found = Vec::new();
         for blob in self.inner.blobs.list(&prefix)? {
@@ -166,27 +166,25 @@ impl Shared {
             if known.contains(&snapshot) {
                 continue;
             }
-            match self.read_checkpoint(snapshot, &blob.name) {
-                Ok(checkpoint) => found.push((snapshot, checkpoint)),
+            // One at a time: each holds the state of a whole org.
+            match self.read_checkpoint(snapshot) {
+                Ok(checkpoint) => found.push((checkpoint.state.sequence, snapshot)),
                 Err(StoreError::Record { source, .. }) => {
                     problems.push(StoreProblem::new(&blob.name, chain(&source)));
                 }
                 Err(error) => return Err(error),
             }
         }
-        found.sort_by_key(|(snapshot, checkpoint)| (checkpoint.state.sequence, *snapshot));
+        found.sort_unstable();
         Ok(found)
     }
 
-    pub(super) fn read_checkpoint(
-        &self,
-        snapshot: SnapshotId,
-        name: &str,
-    ) -> Result<Checkpoint, StoreError> {
-        let blob = self.inner.blobs.get(name)?;
+    pub(super) fn read_checkpoint(&self, snapshot: SnapshotId) -> Result<Checkpoint, StoreError> {
+        let name = format!("{}{snapshot}", self.checkpoint_prefix());
+        let blob = self.inner.blobs.get(&name)?;
         Checkpoint::open(&self.keys, self.domain, snapshot, &blob).map_err(|source| {
             StoreError::Record {
-                record: name.to_owned(),
+                record: name,
                 source,
             }
         })

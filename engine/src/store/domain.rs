@@ -319,13 +319,7 @@ impl DomainStore {
         let shared = &self.shared;
         let _recording = shared.inner.recording();
         let mut problems = Vec::new();
-        let known: BTreeSet<SnapshotId> = {
-            let read = shared.inner.index.read();
-            index::timeline(&read, shared.domain)?
-                .into_iter()
-                .map(|moment| moment.id)
-                .collect()
-        };
+        let known = shared.known_snapshots()?;
         let prefix = format!("{}/records/", shared.domain);
         let mut there = BTreeSet::new();
         let mut unseen = Vec::new();
@@ -367,15 +361,16 @@ impl DomainStore {
             let after = newest.map_or(0, |row| row.sequence);
             let checkpoints = match &mut checkpoints {
                 Some(checkpoints) => checkpoints,
-                none => none.insert(shared.unseen_checkpoints(&known, &mut problems)?),
+                none => none.insert(shared.unseen_checkpoints(&mut problems)?),
             };
             let next = checkpoints
                 .iter()
-                .position(|(_, found)| found.state.sequence > after);
-            let Some(next) = next else {
+                .copied()
+                .find(|(sequence, _)| *sequence > after);
+            let Some((_, snapshot)) = next else {
                 break;
             };
-            let (snapshot, checkpoint) = checkpoints.remove(next);
+            let checkpoint = shared.read_checkpoint(snapshot)?;
             missing.extend(checkpoint.before.iter().map(|(_, lost)| *lost));
             missing.insert(snapshot);
             unseen.retain(|(found, ..)| *found != snapshot);
@@ -742,6 +737,12 @@ impl Shared {
         let row = self.snapshot_row(snapshot, &record, bytes, changes)?;
         self.apply(&row, record.ids_first, &record.ids, &packs, types)?;
         Ok(problems)
+    }
+
+    /// The snapshots that the index knows.
+    pub(super) fn known_snapshots(&self) -> Result<BTreeSet<SnapshotId>, StoreError> {
+        let timeline = index::timeline(&self.inner.index.read(), self.domain)?;
+        Ok(timeline.into_iter().map(|moment| moment.id).collect())
     }
 
     /// What the index is to know of packs; `None` for those that cannot be read.

@@ -756,7 +756,15 @@ fn still_read(lost: &[bool], checkpoints: &[bool]) -> Vec<usize> {
 }
 
 /// Rebuilds the index where some records are lost, deleted or damaged, and compares what can still be read with the model.
-fn lose_records(bench: &Bench, memory: &Memory, known: &[(SnapshotId, State)], lost: &[bool]) {
+///
+/// Some checkpoints are damaged as well.
+fn lose_records(
+    bench: &Bench,
+    memory: &Memory,
+    known: &[(SnapshotId, State)],
+    lost: &[bool],
+    damaged: &[bool],
+) {
     let record = |at: usize| format!("{DOMAIN}/records/{}", known[at].0);
     let mut kept = BTreeMap::new();
     for at in (0..known.len()).filter(|at| lost[*at]) {
@@ -768,14 +776,15 @@ fn lose_records(bench: &Bench, memory: &Memory, known: &[(SnapshotId, State)], l
             memory.damage(&name, |bytes| bytes[30] ^= 1);
         }
     }
-    let checkpoints: Vec<bool> = known
-        .iter()
-        .map(|(id, _)| {
-            bench
-                .blobs
-                .size(&format!("{DOMAIN}/checkpoints/{id}"))
-                .is_ok()
-        })
+    let checkpoint = |at: usize| format!("{DOMAIN}/checkpoints/{}", known[at].0);
+    let damage_checkpoints = || {
+        for at in (0..known.len()).filter(|at| damaged[*at]) {
+            memory.damage(&checkpoint(at), |bytes| bytes[30] ^= 1);
+        }
+    };
+    damage_checkpoints();
+    let checkpoints: Vec<bool> = (0..known.len())
+        .map(|at| bench.blobs.size(&checkpoint(at)).is_ok() && !damaged[at])
         .collect();
     let found = still_read(lost, &checkpoints);
     let read: Vec<_> = found.iter().map(|at| known[*at].clone()).collect();
@@ -804,6 +813,7 @@ fn lose_records(bench: &Bench, memory: &Memory, known: &[(SnapshotId, State)], l
     let (store, domain) = bench.open();
     agrees(&store, &domain, &read, false);
     drop((store, domain));
+    damage_checkpoints();
     for (name, bytes) in kept {
         bench.blobs.delete(&name).unwrap();
         bench.blobs.put(&name, &SealedBlob::new(bytes)).unwrap();
@@ -818,12 +828,13 @@ proptest! {
     fn whatever_records_are_lost_the_next_checkpoint_is_read(
         steps in proptest::collection::vec(proptest::collection::vec(op(), 0..14), 3..8),
         lost in proptest::collection::vec(proptest::bool::weighted(0.3), 8),
+        damaged in proptest::collection::vec(proptest::bool::weighted(0.2), 8),
     ) {
         let (bench, memory) = Bench::in_memory();
         let (store, domain) = bench.open();
         let known = chain_of(&domain, &steps);
         drop((store, domain));
-        lose_records(&bench, &memory, &known, &lost[..known.len()]);
+        lose_records(&bench, &memory, &known, &lost[..known.len()], &damaged);
         let (store, domain) = bench.open();
         agrees(&store, &domain, &known, true);
     }
@@ -875,11 +886,13 @@ fn a_lost_record_costs_only_the_snapshots_before_the_next_checkpoint() {
         .map(|blob| at(&blob.name).unwrap())
         .collect();
     assert!(!places.is_empty() && places.len() < known.len() - 1);
+    let whole = vec![false; known.len()];
     for lost in 0..known.len() {
         let one: Vec<bool> = (0..known.len()).map(|at| at == lost).collect();
-        lose_records(&bench, &memory, &known, &one);
+        lose_records(&bench, &memory, &known, &one, &whole);
     }
-    lose_records(&bench, &memory, &known, &vec![true; known.len()]);
+    let all = vec![true; known.len()];
+    lose_records(&bench, &memory, &known, &all, &whole);
 
     // What is known through a checkpoint alone begins with it; a backup goes on from there.
     let first = *places.first().unwrap();
