@@ -1,6 +1,6 @@
 //! Files that survive a crash, whole or not at all.
 //!
-//! Every change to a file or directory that must survive goes through one of the steps in [`disk`], so that tests can
+//! Every change to a file or directory that must survive goes through one of the steps in `durable/disk.rs`, so that tests can
 //! make each of them fail in turn, and take away what had not been synced.
 
 use std::io;

@@ -7,7 +7,7 @@
 //! by column, which costs one to two bytes each.
 //!
 //! The first record of a domain has no parent. A later one can be read into an index only after those before it, or after a
-//! [`checkpoint`](self::checkpoint) of its parent.
+//! checkpoint of its parent (`record/checkpoint.rs`).
 //!
 //! Records are not merged yet (each eighth one holding the changes of the last eight): the index reads each record once, a damaged one
 //! costs at most the snapshots up to the next checkpoint, and those between could be saved only by keeping most changes twice.

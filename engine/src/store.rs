@@ -16,12 +16,24 @@
 //! | `DOMAIN/registration/N` | what the daemon keeps about the domain, sealed by it; the highest `N` counts |
 //! | `meta/NAME/N` | what else the daemon keeps, sealed by it; the highest `N` counts |
 //!
+//! # Where something is lost
+//!
+//! A record can be read into the index only after the one before it. Where one is lost or damaged, the index goes on from the next
+//! checkpoint: the snapshots between are named, and are no longer there. A checkpoint is written when the records since the last
+//! one (or since the first record) together exceed half of its bytes, after its snapshot's record is durable and in the index;
+//! that it could not be written is a warning, for the snapshot is there without it. A damaged chunk costs its objects, and makes their type incomplete
+//! in the snapshots that are read in again.
+//!
+//! One snapshot of a domain is written at a time, however often the domain is opened. Records that no process has read in are read in
+//! when the domain is opened or written to; never while one is between its becoming durable and its rows.
+//!
 //! # Measured
 //!
 //! 100,000 users, 812,000 memberships and 596,000 app users (325 MB of canonical JSON, from 473 MB as Okta sends it without the
 //! memberships), one thread, canonical form included: the first backup takes 7.7 s of CPU and leaves 16.3 MB of blobs and 43.2 MB of index; a
 //! backup without changes 5.4 s and one record of 116 bytes; one with 7,400 changes 5.5 s and 0.5 MB. Reading everything back takes
-//! 1.9 s, rebuilding the index 2.9 s.
+//! 1.9 s, rebuilding the index 2.9 s. The first record takes 1.5 MB of it (ids and memberships), and one with 34,000 changes, half
+//! of them memberships that moved, 30 KB: so at 1 % of changes a day a checkpoint is due about once a month.
 //!
 //! A marker, version 1: `ORGKMRK\x01`, the epoch of the data key (4 bytes, little-endian), then nonce and sealed bytes of two bytes: pinned,
 //! removed (0 or 1). Associated data: `orgkeep marker 1`, domain, snapshot.
