@@ -57,35 +57,49 @@ struct NewIds {
     by_text: HashMap<Box<str>, u32>,
 }
 
-/// What happened to one object, as it was given.
+/// What happened to one object, as it was given. There is one for each new object of a first backup: 28 bytes.
 #[derive(Debug, Clone, Copy)]
 struct Entry {
     key: Key,
     what: What,
     /// Whether the parent snapshot has a version of it.
     had: bool,
+    /// Where its content lies, if there is any.
+    content: Content,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum What {
     /// It has new content, in a chunk of this snapshot.
-    Put {
-        chunk: u32,
-        ordinal: u16,
-        fingerprint: i64,
-    },
+    Put,
     /// It has content again that the store has from before, in a chunk by its place in [`SnapshotWriter::earlier`].
-    Back {
-        chunk: u32,
-        ordinal: u16,
-        fingerprint: i64,
-    },
+    Back,
     /// It is a relation without a body.
     Related,
     /// It is as the parent snapshot has it.
     Same,
     /// It is gone.
     Gone,
+}
+
+/// Where content lies, and its fingerprint: packed, so that an [`Entry`] stays small.
+#[derive(Debug, Clone, Copy, Default)]
+struct Content {
+    chunk: u32,
+    ordinal: u16,
+    fingerprint: [u8; 8],
+}
+
+impl Entry {
+    /// An entry without content.
+    fn of(key: Key, what: What, had: bool) -> Self {
+        Self {
+            key,
+            what,
+            had,
+            content: Content::default(),
+        }
+    }
 }
 
 /// The fingerprint of a version; the outer `None`: there is no version, the inner: it has no body.
@@ -112,12 +126,49 @@ struct TypeState {
     listed: HashSet<u32>,
     single: BTreeSet<Key>,
     entries: Vec<Entry>,
+    /// New relations without a body, given once: most of a first backup, at a third of an entry. An entry of the same key overrules.
+    related: Vec<Key>,
     builder: Option<(u32, ChunkBuilder)>,
     /// What moves by itself, of types that are listed as a whole.
     observed: BTreeMap<Key, Vec<u8>>,
     /// The buckets of observations that changed: the chunk of this snapshot, and the digest.
     buckets: BTreeMap<u32, (u32, [u8; 16])>,
     coverage: Option<Coverage>,
+}
+
+impl TypeState {
+    /// The last entry of each object, in order of the keys.
+    fn last_words(&self) -> impl Iterator<Item = Entry> {
+        let mut entries: Vec<&Entry> = self.entries.iter().collect();
+        entries.sort_by_key(|entry| entry.key);
+        let mut related = self.related.clone();
+        related.sort_unstable();
+        let mut entries = entries.into_iter().copied().peekable();
+        let mut related = related.into_iter().peekable();
+        std::iter::from_fn(move || {
+            loop {
+                let relation = related.peek().copied();
+                let Some(entry) = entries.peek() else {
+                    return related
+                        .next()
+                        .map(|key| Entry::of(key, What::Related, false));
+                };
+                if relation.is_some_and(|key| key < entry.key) {
+                    return related
+                        .next()
+                        .map(|key| Entry::of(key, What::Related, false));
+                }
+                if relation == Some(entry.key) {
+                    related.next();
+                    continue;
+                }
+                let entry = entries.next()?;
+                if entries.peek().is_none_or(|next| next.key != entry.key) {
+                    return Some(entry);
+                }
+            }
+        })
+    }
 }
 
 /// The right to write snapshots of one domain: there is at most one in a store.
@@ -302,14 +353,14 @@ impl<'m> SnapshotWriter<'m> {
         let before = state.before.get(&key.key).copied();
         let here = before.filter(|before| before.parent == key.parent);
         if let (Some(before), None) = (before, here) {
-            state.entries.push(Entry {
-                key: Key {
+            state.entries.push(Entry::of(
+                Key {
                     parent: before.parent,
                     key: key.key,
                 },
-                what: What::Gone,
-                had: true,
-            });
+                What::Gone,
+                true,
+            ));
         }
         self.compare_and_put(
             object_type,
@@ -332,22 +383,34 @@ impl<'m> SnapshotWriter<'m> {
         let had = before.is_some();
         let shared = &self.store.shared;
         let fingerprint = (!body.is_empty()).then(|| shared.keys.content_id(body).fingerprint());
-        let what = match fingerprint {
-            _ if before == Some(fingerprint) => What::Same,
-            None => What::Related,
-            Some(fingerprint) => match self.known_content(object_type, key, fingerprint)? {
-                Some((chunk, ordinal)) => What::Back {
+        let (what, content) = match fingerprint {
+            _ if before == Some(fingerprint) => (What::Same, Content::default()),
+            None => (What::Related, Content::default()),
+            Some(fingerprint) => {
+                let (what, (chunk, ordinal)) =
+                    match self.known_content(object_type, key, fingerprint)? {
+                        Some(place) => (What::Back, place),
+                        None => (What::Put, self.put_body(object_type, key, body)?),
+                    };
+                let fingerprint = fingerprint.to_le_bytes();
+                let content = Content {
                     chunk,
                     ordinal,
                     fingerprint,
-                },
-                None => self.put_body(object_type, key, body, fingerprint)?,
-            },
+                };
+                (what, content)
+            }
         };
-        if what != What::Same || again {
-            self.state(object_type)?
-                .entries
-                .push(Entry { key, what, had });
+        let state = self.state(object_type)?;
+        match what {
+            What::Related if !had && !again => state.related.push(key),
+            What::Same if !again => {}
+            _ => state.entries.push(Entry {
+                key,
+                what,
+                had,
+                content,
+            }),
         }
         Ok(())
     }
@@ -398,8 +461,7 @@ impl<'m> SnapshotWriter<'m> {
         object_type: ObjectType,
         key: Key,
         body: &[u8],
-        fingerprint: i64,
-    ) -> Result<What, StoreError> {
+    ) -> Result<(u32, u16), StoreError> {
         let (chunk, mut builder) = match self.state(object_type)?.builder.take() {
             Some(building) => building,
             None => (self.new_chunk()?, ChunkBuilder::default()),
@@ -412,11 +474,7 @@ impl<'m> SnapshotWriter<'m> {
         } else {
             self.state(object_type)?.builder = Some((chunk, builder));
         }
-        Ok(What::Put {
-            chunk,
-            ordinal,
-            fingerprint,
-        })
+        Ok((chunk, ordinal))
     }
 
     fn push_row(&self, builder: &mut ChunkBuilder, key: Key, body: &[u8]) {
@@ -510,11 +568,13 @@ impl<'m> SnapshotWriter<'m> {
         state.listed.insert(parent);
         let space = state.space.filter(|_| !new_parent);
         let earlier: BTreeMap<u32, bool> = if again {
-            let entries = state
-                .entries
-                .iter()
-                .filter(|entry| entry.key.parent == parent);
-            entries.map(|entry| (entry.key.key, entry.had)).collect()
+            let related = state.related.iter().map(|key| (*key, false));
+            let entries = state.entries.iter().map(|entry| (entry.key, entry.had));
+            related
+                .chain(entries)
+                .filter(|(key, _)| key.parent == parent)
+                .map(|(key, had)| (key.key, had))
+                .collect()
         } else {
             BTreeMap::new()
         };
@@ -532,11 +592,11 @@ impl<'m> SnapshotWriter<'m> {
             .chain(gone_before)
         {
             if !given.contains_key(&key) {
-                self.state(object_type)?.entries.push(Entry {
-                    key: Key { parent, key },
-                    what: What::Gone,
+                self.state(object_type)?.entries.push(Entry::of(
+                    Key { parent, key },
+                    What::Gone,
                     had,
-                });
+                ));
             }
         }
         self.observe_parent(object_type, parent, &given)?;
@@ -687,7 +747,7 @@ impl<'m> SnapshotWriter<'m> {
             let mut gone = HashSet::new();
             if let Some(state) = self.types.get(&parent) {
                 let mut there = HashSet::new();
-                for entry in last_words(&state.entries) {
+                for entry in state.last_words() {
                     let of = match entry.what {
                         What::Gone => &mut gone,
                         _ => &mut there,
@@ -739,8 +799,8 @@ impl<'m> SnapshotWriter<'m> {
                     }),
             );
         }
-        let under = |entry: &&Entry| parents.contains(&entry.key.parent);
-        for entry in last_words(&state.entries).filter(under) {
+        let under = |entry: &Entry| parents.contains(&entry.key.parent);
+        for entry in state.last_words().filter(under) {
             if entry.what == What::Gone {
                 open.remove(&entry.key);
             } else {
@@ -755,8 +815,7 @@ impl<'m> SnapshotWriter<'m> {
             if !ids_hold_parent(object_type) {
                 state.decided.insert(key.key);
             }
-            let what = What::Gone;
-            state.entries.push(Entry { key, what, had });
+            state.entries.push(Entry::of(key, What::Gone, had));
         }
         Ok(ended)
     }
@@ -770,7 +829,8 @@ impl<'m> SnapshotWriter<'m> {
         self.end_orphans()?;
         let mut losses = Vec::new();
         for (object_type, state) in &self.types {
-            let gone = last_words(&state.entries)
+            let gone = state
+                .last_words()
                 .filter(|entry| entry.had && entry.what == What::Gone)
                 .count() as u64;
             if gone > 0 {
@@ -834,10 +894,11 @@ impl<'m> SnapshotWriter<'m> {
         let mut changes = 0;
         for (object_type, mut state) in std::mem::take(&mut self.types) {
             let code = object_type.code();
-            let entries = std::mem::take(&mut state.entries);
             let mut of_type = AppliedType::of(code);
+            of_type.put.reserve_exact(state.entries.len());
+            of_type.related.reserve_exact(state.related.len());
             let (mut added, mut gone) = (0u64, 0u64);
-            for entry in last_words(&entries) {
+            for entry in state.last_words() {
                 match entry.what {
                     What::Same => continue,
                     What::Related if entry.had => continue,
@@ -850,14 +911,15 @@ impl<'m> SnapshotWriter<'m> {
                         added += 1;
                         of_type.related.push(entry.key);
                     }
-                    What::Put { .. } | What::Back { .. } => {
+                    What::Put | What::Back => {
                         added += u64::from(!entry.had);
-                        of_type.put.push(self.new_version(entry)?);
+                        of_type.put.push(self.new_version(&entry)?);
                     }
                 }
                 changes += 1;
             }
-            drop(entries);
+            state.entries = Vec::new();
+            state.related = Vec::new();
             for (bucket, (chunk, digest)) in &state.buckets {
                 let (pack, place) = self.chunk_place(*chunk)?;
                 of_type.observations.push((*bucket, pack, place, *digest));
@@ -930,26 +992,17 @@ impl<'m> SnapshotWriter<'m> {
         let unsealed = || StoreError::Mismatch {
             what: "content that is nowhere".to_owned(),
         };
-        let (pack, chunk, ordinal, fingerprint) = match entry.what {
-            What::Put {
-                chunk,
-                ordinal,
-                fingerprint,
-            } => {
-                let (pack, place) = self.chunk_place(chunk)?;
-                (pack, place, ordinal, fingerprint)
-            }
-            What::Back {
-                chunk,
-                ordinal,
-                fingerprint,
-            } => {
-                let at = usize::try_from(chunk).ok();
-                let (pack, place) = at
-                    .and_then(|at| self.earlier.get(at).copied())
-                    .ok_or_else(unsealed)?;
-                (pack, place, ordinal, fingerprint)
-            }
+        let Content {
+            chunk,
+            ordinal,
+            fingerprint,
+        } = entry.content;
+        let (pack, chunk) = match entry.what {
+            What::Put => self.chunk_place(chunk)?,
+            What::Back => usize::try_from(chunk)
+                .ok()
+                .and_then(|at| self.earlier.get(at).copied())
+                .ok_or_else(unsealed)?,
             What::Related | What::Same | What::Gone => return Err(unsealed()),
         };
         Ok(NewVersion {
@@ -957,7 +1010,7 @@ impl<'m> SnapshotWriter<'m> {
             pack,
             chunk,
             ordinal,
-            fingerprint,
+            fingerprint: i64::from_le_bytes(fingerprint),
         })
     }
 }
@@ -1023,21 +1076,6 @@ impl PackTable {
     }
 }
 
-/// The last entry of each object, in order of the keys.
-fn last_words(entries: &[Entry]) -> impl Iterator<Item = &Entry> {
-    let mut in_order: Vec<&Entry> = entries.iter().collect();
-    in_order.sort_by_key(|entry| entry.key);
-    let mut in_order = in_order.into_iter().peekable();
-    std::iter::from_fn(move || {
-        loop {
-            let entry = in_order.next()?;
-            if in_order.peek().is_none_or(|next| next.key != entry.key) {
-                return Some(entry);
-            }
-        }
-    })
-}
-
 fn fingerprint(version: &Version) -> Option<i64> {
     version.body.map(|(_, fingerprint)| fingerprint)
 }
@@ -1097,11 +1135,9 @@ impl Sink for SnapshotWriter<'_> {
         for (key, had) in gone {
             state.decided.insert(key);
             state.observed.remove(&Key { parent, key });
-            state.entries.push(Entry {
-                key: Key { parent, key },
-                what: What::Gone,
-                had,
-            });
+            state
+                .entries
+                .push(Entry::of(Key { parent, key }, What::Gone, had));
         }
         Ok(())
     }
@@ -1118,11 +1154,7 @@ impl Sink for SnapshotWriter<'_> {
             let had = self.open_relation(object_type, key)?.is_some();
             let state = self.state(object_type)?;
             state.single.insert(key);
-            state.entries.push(Entry {
-                key,
-                what: What::Gone,
-                had,
-            });
+            state.entries.push(Entry::of(key, What::Gone, had));
             return Ok(());
         }
         let number = match self.number(id) {
@@ -1148,14 +1180,14 @@ impl Sink for SnapshotWriter<'_> {
             gone.insert(0, false);
         }
         for (parent, had) in gone {
-            state.entries.push(Entry {
-                key: Key {
+            state.entries.push(Entry::of(
+                Key {
                     parent,
                     key: number,
                 },
-                what: What::Gone,
+                What::Gone,
                 had,
-            });
+            ));
         }
         Ok(())
     }
@@ -1174,11 +1206,7 @@ impl Sink for SnapshotWriter<'_> {
                         parent: before.parent,
                         key: *key,
                     };
-                    state.entries.push(Entry {
-                        key,
-                        what: What::Gone,
-                        had: true,
-                    });
+                    state.entries.push(Entry::of(key, What::Gone, true));
                 }
             }
             return Ok(());
@@ -1198,11 +1226,7 @@ impl Sink for SnapshotWriter<'_> {
             state.touched.insert(parent);
             for version in index::open_under(&read, space, parent)? {
                 if !state.single.contains(&version.key) {
-                    state.entries.push(Entry {
-                        key: version.key,
-                        what: What::Gone,
-                        had: true,
-                    });
+                    state.entries.push(Entry::of(version.key, What::Gone, true));
                 }
             }
         }
