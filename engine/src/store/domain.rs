@@ -416,6 +416,20 @@ impl DomainStore {
         Ok((problems, snapshots))
     }
 
+    /// The snapshots that the index of one store knows, and that of the other does not.
+    pub(super) fn known_only_to(
+        &self,
+        one: &super::Store,
+        other: &super::Store,
+    ) -> Result<Vec<SnapshotId>, StoreError> {
+        let domain = self.shared.domain;
+        let found = index::timeline(&other.inner.index.read(), domain)?;
+        let found: BTreeSet<SnapshotId> = found.into_iter().map(|moment| moment.id).collect();
+        let known = index::timeline(&one.inner.index.read(), domain)?;
+        let known = known.into_iter().map(|moment| moment.id);
+        Ok(known.filter(|id| !found.contains(id)).collect())
+    }
+
     pub(super) fn read_markers(&self) -> Result<Vec<StoreProblem>, StoreError> {
         let shared = &self.shared;
         let mut problems = Vec::new();

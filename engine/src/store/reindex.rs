@@ -88,6 +88,13 @@ impl Store {
                 }
             }
             report.snapshots += snapshots;
+            for lost in domain.known_only_to(self, &fresh)? {
+                let blob = format!("{}/records/{lost}", domain.domain());
+                if !report.problems.iter().any(|problem| problem.blob == blob) {
+                    let what = "it is missing, and its snapshot cannot be read without it";
+                    report.problems.push(StoreProblem::new(&blob, what));
+                }
+            }
         }
         report.problems.extend(self.foreign_blobs(domains)?);
         fresh.inner.index.settle()?;

@@ -766,6 +766,7 @@ fn lose_records(
     damaged: &[bool],
 ) {
     let record = |at: usize| format!("{DOMAIN}/records/{}", known[at].0);
+    bench.lose_index();
     let mut kept = BTreeMap::new();
     for at in (0..known.len()).filter(|at| lost[*at]) {
         let name = record(at);
@@ -985,6 +986,35 @@ fn one_domain_is_written_by_one_writer_however_often_it_is_opened() {
         .unwrap();
     assert_eq!(changes, second.changes);
     assert!(one.history(object_type("user"), &own_id(0)).unwrap().len() == 2);
+}
+
+#[test]
+fn a_relation_that_was_gone_and_is_listed_after_all_is_there() {
+    let (bench, _) = Bench::in_memory();
+    let (store, domain) = bench.open();
+    let listed = Op::Children {
+        kind: 6,
+        parent: 1,
+        children: vec![(2, 0)],
+    };
+    let gone = Op::Gone {
+        kind: 6,
+        parent: 1,
+        key: 2,
+    };
+    write(&domain, std::slice::from_ref(&listed), 1000).unwrap();
+    let info = write(&domain, &[gone, listed], 2000).unwrap();
+    assert_eq!((info.objects, info.changes), (1, 0));
+    // An index that knew a snapshot, the record of which is lost, names it when it is rebuilt.
+    let name = format!("{DOMAIN}/records/{}", info.id);
+    bench.blobs.delete(&name).unwrap();
+    let checkpoint = format!("{DOMAIN}/checkpoints/{}", info.id);
+    bench.blobs.delete(&checkpoint).unwrap();
+    let report = store
+        .reindex(std::slice::from_ref(&domain), &Silent)
+        .unwrap();
+    assert_eq!(report.snapshots, 1);
+    assert!(report.problems.iter().any(|problem| problem.blob == name));
 }
 
 #[test]

@@ -1154,6 +1154,7 @@ impl Sink for SnapshotWriter<'_> {
             let had = self.open_relation(object_type, key)?.is_some();
             let state = self.state(object_type)?;
             state.single.insert(key);
+            state.touched.insert(key.parent);
             state.entries.push(Entry::of(key, What::Gone, had));
             return Ok(());
         }
