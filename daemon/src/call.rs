@@ -103,7 +103,12 @@ impl Call {
 
     /// How many rows a page is to have.
     pub(crate) fn limit(&self) -> Result<usize, Problem> {
-        let limit = self.query_as::<usize>("limit")?.unwrap_or(LIMIT_DEFAULT);
+        self.limit_or(LIMIT_DEFAULT)
+    }
+
+    /// How many rows a page is to have, with another number where the caller does not say.
+    pub(crate) fn limit_or(&self, default: usize) -> Result<usize, Problem> {
+        let limit = self.query_as::<usize>("limit")?.unwrap_or(default);
         if limit == 0 {
             return Err(Problem::invalid("limit: write a number from 1 on."));
         }

@@ -3,7 +3,8 @@
 use std::borrow::Cow;
 
 use orgkeep_api::job::Job;
-use orgkeep_api::system::Problem;
+use orgkeep_api::store::CheckResult;
+use orgkeep_api::system::{AuditVerification, Problem};
 use utoipa::openapi::path::{
     HttpMethod, OperationBuilder, Parameter, ParameterBuilder, ParameterIn,
 };
@@ -54,7 +55,11 @@ fn document() -> OpenApi {
     let mut paths = PathsBuilder::new();
     let mut components = ComponentsBuilder::new();
     let mut schemas = Schemas::new();
-    for doc in [Doc::of::<Problem>(), Doc::of::<Job>()] {
+    let results = [Doc::of::<AuditVerification>(), Doc::of::<CheckResult>()];
+    for doc in [Doc::of::<Problem>(), Doc::of::<Job>()]
+        .into_iter()
+        .chain(results)
+    {
         (doc.describe)(&mut schemas);
     }
     for route in ROUTES {

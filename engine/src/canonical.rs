@@ -718,6 +718,26 @@ mod tests {
     }
 
     #[test]
+    fn the_catalogue_divides_a_user_and_an_app() {
+        let user = br#"{"id":"00u1","lastLogin":"2026-01-01T00:00:00.000Z","profile":{"login":"a"},"_links":{"self":{"href":"x"}}}"#;
+        let split = canonical("user".parse().unwrap(), user).unwrap();
+        assert_eq!(split.body, br#"{"id":"00u1","profile":{"login":"a"}}"#);
+        assert_eq!(
+            split.observed,
+            br#"{"lastLogin":"2026-01-01T00:00:00.000Z"}"#
+        );
+
+        let app = br#"{"label":"A","id":"0oa1","_links":{"users":{"href":"u"},"accessPolicy":{"href":"https://x/api/v1/policies/rst1"}}}"#;
+        let split = canonical("app".parse().unwrap(), app).unwrap();
+        let wanted = r#"{"_links":{"accessPolicy":{"href":"https://x/api/v1/policies/rst1"}},"id":"0oa1","label":"A"}"#;
+        assert_eq!(String::from_utf8(split.body).unwrap(), wanted);
+        assert_eq!(
+            canonical("group_member".parse().unwrap(), user).unwrap(),
+            Split::default()
+        );
+    }
+
+    #[test]
     fn pages_are_divided_as_they_stand() {
         assert_eq!(array_items(b" [ ] ").unwrap().len(), 0);
         let page = br#"[ {"id":"a]}\"","n":[{}]} , {"id":"b"}]"#;

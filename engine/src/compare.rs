@@ -86,6 +86,22 @@ impl<'a> LiveView<'a> {
         Ok(self.reader.get(object_type, id)?.map(held))
     }
 
+    /// Whether the org has the object. Right only for a type that was read completely. Opens no chunk.
+    ///
+    /// # Errors
+    ///
+    /// When the snapshot cannot be read.
+    pub fn contains(&self, object_type: ObjectType, id: &str) -> Result<bool, StoreError> {
+        if self.added.contains_key(&ObjectName::new(object_type, id)) {
+            return Ok(true);
+        }
+        let gone = self
+            .removed(object_type)
+            .binary_search_by(|gone| gone.as_str().cmp(id))
+            .is_ok();
+        Ok(!gone && self.reader.contains(object_type, id)?)
+    }
+
     fn hash(&self, id: &str) -> u64 {
         self.hasher.hash_one(id)
     }

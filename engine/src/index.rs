@@ -228,7 +228,7 @@ pub(crate) struct PackRow {
     pub(crate) entries: Vec<ChunkEntry>,
 }
 
-/// Where a new version lies: pack and chunk by their places in [`Applied::packs`], or in a chunk that the index knows.
+/// Where a new version lies: the pack, the chunk by its place in it, and the row.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct NewVersion {
     pub(crate) key: Key,

@@ -8,26 +8,22 @@
 //! | [`clock`], [`monitor`] | The seams for time, and for progress, counts and cancelling |
 //! | [`catalogue`] | The table of Okta object types, as data |
 //! | [`object`] | One Okta object or relation, in canonical form |
-//! | [`canonical`] | The one byte sequence that is hashed and stored |
-//! | [`durable`], [`keys`] | Durable files; wrapping keys and sealing |
-//! | [`store`] | Blobs, index and keys bound together |
-//! | [`schedule`] | When backups are due |
-//! | [`plan`] | What a restore would do, decided before anything is done |
-//! | [`diff`], [`export`] | What is different; a snapshot as plain objects |
-//! | [`restore`] | Carries out an approved plan, by its journal |
-//! | [`compare`] | The org as it is now, compared with a snapshot while it is read |
-//! | [`okta`] | The seam to an org, and the client behind it |
-//! | [`collect`] | Reads an org as of one moment |
-//! | [`authorize`] | Finds out what credentials may read and write |
-//! | [`backup`] | One backup of one domain |
+//! | [`canonical`] | Turns JSON into the one byte sequence that is hashed and stored |
 //! | [`durable`], [`codec`] | Files that survive a crash; the small parts of stored formats |
 //! | [`keys`] | Wraps and unwraps keys, and derives one per purpose |
 //! | [`blobs`] | The seam to storage: put if absent, get, list, delete |
 //! | [`chunk`] | Compresses objects of one type together |
 //! | [`pack`] | Lays sealed chunks out in one blob, and finds them again |
 //! | [`record`] | What changed with a snapshot |
+//! | [`schedule`], [`retention`] | When a domain's backups are due; what may be removed |
+//! | [`okta`] | The seam to an org, and the client behind it |
 //! | [`index`] | Every SQL statement over the store |
-//! | [`check`], [`retention`] | What is damaged; what may be removed |
+//! | [`store`] | Snapshots: written, read, compared, removed, rebuilt |
+//! | [`collect`] | Reads an org as of one moment |
+//! | [`authorize`] | Finds out what credentials may read and write |
+//! | [`backup`], [`check`] | One backup of one domain; what is damaged |
+//! | [`plan`], [`compare`], [`diff`] | What a restore would do; how a live org or another snapshot differs |
+//! | [`restore`], [`export`] | Carries out a plan by its journal; writes plain files |
 pub mod authorize;
 pub mod backup;
 pub mod blobs;
@@ -55,6 +51,3 @@ pub mod restore;
 pub mod retention;
 pub mod schedule;
 pub mod store;
-
-#[cfg(test)]
-mod testing;

@@ -1,5 +1,7 @@
 //! Collecting and backing up the simulated org, quiet and troubled: nothing may be lost without being said.
 
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests")]
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::convert::Infallible;
 use std::sync::Arc;

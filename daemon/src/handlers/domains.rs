@@ -90,7 +90,7 @@ pub(crate) fn add(app: &Arc<App>, call: &Call) -> Result<Answer, Problem> {
         credentials: org::seal(app, id, &credentials)?,
         api_token: false,
         backup_enabled: true,
-        keys_enabled: earlier.is_some_and(|earlier| earlier.keys_enabled),
+        keys_enabled: earlier.as_ref().is_some_and(|earlier| earlier.keys_enabled),
         settings,
         schedule_from: now,
         app_status: AppStatus::Connected,
@@ -101,7 +101,14 @@ pub(crate) fn add(app: &Arc<App>, call: &Call) -> Result<Answer, Problem> {
     };
     take_answer(&mut record, &authorization);
     recovery::register(app, &record)?;
-    app.state()?.insert_domain(&record)?;
+    if let Err(error) = app.state()?.insert_domain(&record) {
+        // What was not registered must not come back at the next start.
+        match &earlier {
+            Some(earlier) => recovery::register(app, earlier)?,
+            None => app.stores.store()?.remove_registration(record.id)?,
+        }
+        return Err(error.into());
+    }
     drop(registering);
     if asked.enable_keys {
         record = enable_keys(app, &record)?;

@@ -132,13 +132,22 @@ impl Streaming {
 
     async fn end_if_over(&mut self) {
         let jobs = self.jobs().await;
-        self.ended = jobs.iter().all(|job| job.state.is_final());
-        if self.ended {
-            // Its last event may have come in between.
-            if let Missed::Events(events) = self.app.events.since(self.after, self.job.as_deref()) {
-                self.waiting.extend(events);
-            }
+        if jobs.iter().any(|job| !job.state.is_final()) {
+            return;
         }
+        // Its last event may be on its way, or was sent before the stream was resumed: the end is told in any case.
+        let at = clock::to_text(self.app.clock.now());
+        let seq = self.after;
+        let event = |job| {
+            Arc::new(JobEvent {
+                seq,
+                at: at.clone(),
+                job,
+                warning: None,
+            })
+        };
+        self.waiting.extend(jobs.into_iter().map(event));
+        self.ended = self.waiting.is_empty();
     }
 
     async fn jobs(&self) -> Vec<Job> {

@@ -13,7 +13,7 @@ use orgkeep_engine::store::{SnapshotReader, StoreError, Stored};
 use serde_json::value::RawValue;
 
 use crate::app::App;
-use crate::call::{Answer, Call, Rows};
+use crate::call::{Answer, Call, LIMIT_MAX, Rows};
 use crate::handlers::{domain, snapshot};
 use crate::org;
 use crate::problem::Problem;
@@ -87,7 +87,8 @@ fn page(
     wanted: &Wanted,
     call: &Call,
 ) -> Result<Answer, Problem> {
-    let limit = call.limit()?;
+    // Each page walks the type from its beginning, so the fewer pages the better.
+    let limit = call.limit_or(LIMIT_MAX)?;
     let (from_type, from) = match call.query("after") {
         None => (None, 0),
         Some(after) => {

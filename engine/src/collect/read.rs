@@ -1,7 +1,7 @@
 //! From the items of pages to canonical objects.
 
 use std::borrow::Cow;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::paths::{expand, last_segment};
 use crate::canonical::{self, Json, top_level_str};
@@ -20,6 +20,8 @@ pub(super) struct Reader<'a> {
     pub(super) wanted: BTreeSet<ObjectType>,
     /// Those and the types of their parents.
     needed: BTreeSet<ObjectType>,
+    /// The needed types under each type that has such.
+    children: BTreeMap<ObjectType, Vec<ObjectType>>,
     pub(super) monitor: &'a dyn Monitor,
 }
 
@@ -81,11 +83,18 @@ impl<'a> Reader<'a> {
                 open.extend(object_type.parents());
             }
         }
+        let mut children: BTreeMap<ObjectType, Vec<ObjectType>> = BTreeMap::new();
+        for child in &needed {
+            for parent in child.parents() {
+                children.entry(parent).or_default().push(*child);
+            }
+        }
         Self {
             api,
             granted: granted.map(|scopes| scopes.into_iter().collect()),
             wanted,
             needed,
+            children,
             monitor,
         }
     }
@@ -213,23 +222,18 @@ impl<'a> Reader<'a> {
         parent: Option<&str>,
         raw: &[u8],
     ) -> Option<Parent> {
-        let children: Vec<Child> = self
-            .needed()
-            .filter(|child| child.entry().parents.contains(&object_type.name()))
-            .filter(|child| !skips(*child, raw))
-            .map(|child| Child {
-                object_type: child,
-                via: link_of(child, raw),
-            })
-            .collect();
-        let has_children = object_type
-            .children()
-            .any(|child| self.needed.contains(&child));
-        has_children.then(|| Parent {
+        let children = self.children.get(&object_type)?;
+        let read = children.iter().filter(|child| !skips(**child, raw));
+        Some(Parent {
             object_type,
             id: id.to_owned(),
             parent: parent.map(str::to_owned),
-            children,
+            children: read
+                .map(|child| Child {
+                    object_type: *child,
+                    via: link_of(*child, raw),
+                })
+                .collect(),
         })
     }
 
@@ -340,7 +344,7 @@ fn attached(
     };
     let mut object = Json::parse(raw).map_err(broken)?;
     let mut labels = BTreeSet::new();
-    let mut conditions = std::collections::BTreeMap::new();
+    let mut conditions = BTreeMap::new();
     let path = expand(attachment.path, id, None, None);
     let pages = Pager::new(api, path, Some(attachment.items_property));
     pages.for_each::<ItemError>(|item| {

@@ -142,7 +142,6 @@ pub(super) fn same_org(ours: &str, theirs: &str) -> bool {
 }
 
 #[cfg(test)]
-#[expect(clippy::unwrap_used, reason = "tests")]
 mod tests {
     use super::*;
 

@@ -1,6 +1,7 @@
 //! The decisions: two states in, a plan out. No side effects.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::rc::Rc;
 
 use crate::canonical::Json;
 use crate::catalogue::{self, Entry, ObjectType};
@@ -10,7 +11,7 @@ use super::body::Loss;
 use super::order;
 use super::path::at;
 use super::refs::Found;
-use super::state::{Held, Knowledge, Live, Presence, State, StateError};
+use super::state::{Held, Knowledge, Live, State, StateError};
 use super::values::{self, Difference};
 use super::{
     ActionKind, CannotRestore, HeldBack, IdMap, JsonText, Mode, Now, ObjectName, PLAN_VERSION,
@@ -107,6 +108,16 @@ pub(crate) struct Draft {
     pub(crate) order: order::Order,
 }
 
+/// The objects of a type that the org has and the snapshot does not, findable by natural key.
+#[derive(Debug)]
+struct Added {
+    all: Vec<(Held, Json)>,
+    by_key: HashMap<Vec<String>, Vec<usize>>,
+}
+
+/// Ids by natural key.
+type Keys = HashMap<Vec<String>, Vec<String>>;
+
 struct Planner<'a> {
     request: &'a PlanRequest<'a>,
     /// Absent objects that this plan creates, with their bodies in the snapshot.
@@ -115,12 +126,20 @@ struct Planner<'a> {
     adopting: BTreeMap<ObjectName, Held>,
     /// Absent objects that live on under another id.
     renewed: BTreeMap<ObjectName, String>,
-    /// Parents of objects, by the snapshot's ids.
     drafts: Vec<Draft>,
     held_back: Vec<HeldBack>,
     cannot_restore: Vec<CannotRestore>,
     warnings: BTreeSet<String>,
-    presence: HashMap<ObjectName, Presence>,
+    /// Live ids that are what some absent object became.
+    taken: BTreeSet<ObjectName>,
+    /// Whether an object is in the org, as far as it was asked.
+    there: HashMap<ObjectName, Option<bool>>,
+    /// Whether live users are deactivated, as far as it was asked.
+    deactivated: HashMap<String, bool>,
+    /// What the org has and the snapshot does not, by type.
+    added: HashMap<ObjectType, Rc<Added>>,
+    /// The snapshot's ids by natural key, by type.
+    keys: HashMap<ObjectType, Rc<Keys>>,
 }
 
 impl<'a> Planner<'a> {
@@ -134,7 +153,11 @@ impl<'a> Planner<'a> {
             held_back: Vec::new(),
             cannot_restore: Vec::new(),
             warnings: BTreeSet::new(),
-            presence: HashMap::new(),
+            taken: BTreeSet::new(),
+            there: HashMap::new(),
+            deactivated: HashMap::new(),
+            added: HashMap::new(),
+            keys: HashMap::new(),
         }
     }
 

@@ -98,6 +98,19 @@ pub trait Live {
     /// When the snapshot or the org cannot be read.
     fn presence(&self, object_type: ObjectType, id: &str) -> Result<Presence, StateError>;
 
+    /// Whether the object is in the org; `None` if that could not be found out.
+    ///
+    /// # Errors
+    ///
+    /// When the snapshot or the org cannot be read.
+    fn is_there(&self, object_type: ObjectType, id: &str) -> Result<Option<bool>, StateError> {
+        Ok(match self.presence(object_type, id)? {
+            Presence::Here(_) => Some(true),
+            Presence::Gone => Some(false),
+            Presence::Unknown => None,
+        })
+    }
+
     /// The ids of the snapshot that the org no longer has.
     ///
     /// # Errors

@@ -32,7 +32,8 @@ pub(crate) fn writable(entry: &Entry, json: &Json) -> Json {
     for path in entry.read_only {
         remove(&mut left, &steps(path));
     }
-    for path in ["_links", "_embedded", "_link"] {
+    // Which objects are Okta's own is Okta's affair.
+    for path in ["_links", "_embedded", "_link", "system"] {
         remove(&mut left, &steps(path));
     }
     if entry.name == "user" {

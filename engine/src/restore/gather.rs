@@ -344,6 +344,21 @@ impl Live for LiveOrg<'_> {
         }
     }
 
+    fn is_there(&self, object_type: ObjectType, id: &str) -> Result<Option<bool>, StateError> {
+        if self.knowledge(object_type) == Knowledge::Complete {
+            return self
+                .view
+                .contains(object_type, id)
+                .map(Some)
+                .map_err(state_error);
+        }
+        Ok(match self.presence(object_type, id)? {
+            Presence::Here(_) => Some(true),
+            Presence::Gone => Some(false),
+            Presence::Unknown => None,
+        })
+    }
+
     fn gone(&self, object_type: ObjectType) -> Result<Vec<String>, StateError> {
         if self.listed(object_type).is_some() {
             return Ok(self.view.removed(object_type).to_vec());

@@ -16,7 +16,7 @@ use crate::export::export;
 use crate::id::{DomainId, SnapshotId};
 use crate::keys::FileProvider;
 use crate::monitor::Silent;
-use crate::okta::{Credentials, Http, HttpOptions, OktaDomain};
+use crate::okta::{Call, Credentials, Http, HttpOptions, OktaApi, OktaDomain, OktaError, Reply};
 use crate::plan::{IdMap, Mode, ObjectName, RestorePlan, Selection};
 use crate::store::{DomainStore, SnapshotReader, Store};
 use crate::testing::fake::kind;
@@ -590,5 +590,164 @@ fn an_export_gives_every_object_once() {
             reader.count(object_type),
             "{object_type}"
         );
+    }
+}
+
+#[test]
+fn differences_between_snapshots_and_with_the_live_org_agree() {
+    let bench = Bench::new(60);
+    let first = bench.backup();
+    let admin = bench.sim.admin();
+    let (user, _) = bench
+        .sim
+        .dump("user")
+        .into_iter()
+        .find(|(_, user)| user["status"] == "ACTIVE")
+        .unwrap();
+    let path = format!("/api/v1/users/{user}");
+    assert!(
+        admin
+            .post(&path, serde_json::json!({"profile": {"title": "Changed"}}))
+            .is_success()
+    );
+    let group = bench
+        .sim
+        .dump("group")
+        .into_iter()
+        .find(|(_, group)| group["type"] == "OKTA_GROUP")
+        .unwrap()
+        .0;
+    assert!(admin.delete_group(&group).is_success());
+    assert!(
+        admin
+            .post(
+                "/api/v1/groups",
+                serde_json::json!({"profile": {"name": "New since"}})
+            )
+            .is_success()
+    );
+    let live = bench.differences(first);
+    let second = bench.backup();
+    let mut stored = Vec::new();
+    diff::between(&bench.domain, first, second, true, &Silent, &mut |line| {
+        stored.push(line);
+        Ok(())
+    })
+    .unwrap();
+    let sorted = |mut lines: Vec<DiffLine>| {
+        lines.sort_by_key(|line| (line.object_type, line.id.clone()));
+        lines
+    };
+    assert_eq!(sorted(live), sorted(stored.clone()));
+    let changed = stored
+        .iter()
+        .find(|line| line.id == user && line.object_type == kind("user"))
+        .unwrap();
+    assert_eq!(changed.change, DiffKind::Changed);
+    let paths: Vec<&str> = changed
+        .attributes
+        .iter()
+        .flatten()
+        .map(|change| change.path.as_str())
+        .collect();
+    assert!(paths.contains(&"profile.title"), "{paths:?}");
+    assert!(
+        stored
+            .iter()
+            .any(|line| line.change == DiffKind::Removed && line.id == group)
+    );
+    let member = format!("{group}/");
+    let gone = stored
+        .iter()
+        .filter(|line| line.id.starts_with(&member))
+        .count();
+    assert!(gone > 0, "its members are gone with it");
+}
+
+#[test]
+fn a_restore_killed_between_any_two_requests_creates_nothing_twice() {
+    let bench = Bench::new(20);
+    let before = all_names(&bench.sim);
+    let snapshot = bench.backup();
+    let admin = bench.sim.admin();
+    let group = bench
+        .sim
+        .dump("group")
+        .into_iter()
+        .find(|(_, group)| group["type"] == "OKTA_GROUP")
+        .unwrap()
+        .0;
+    assert!(admin.delete_group(&group).is_success());
+    let user = bench
+        .sim
+        .dump("user")
+        .into_iter()
+        .find(|(_, user)| user["status"] == "ACTIVE")
+        .unwrap()
+        .0;
+    assert!(admin.delete_user(&user).is_success());
+    let origin = bench.sim.ids("trusted_origin").pop().unwrap();
+    assert!(bench.delete("trusted_origin", &origin, None));
+    let plan = bench.plan(
+        snapshot,
+        &Selection::default(),
+        Mode::Missing,
+        &IdMap::default(),
+    );
+    let approved = plan.clone().approve(plan.digest().unwrap()).unwrap();
+    let mut journal = MemoryJournal::default();
+    let mut runs = 0;
+    // Each run is killed after one more answer has arrived (or has not), until one gets to the end.
+    let report = loop {
+        let dying = Dying {
+            api: &bench.api,
+            left: std::sync::atomic::AtomicI64::new(2 + runs % 3),
+        };
+        runs += 1;
+        assert!(runs < 500, "it gets on");
+        if let Ok(report) = apply(&dying, &approved, &mut journal, &SystemClock, &Silent) {
+            break report;
+        }
+        if runs > 60 {
+            break apply(&bench.api, &approved, &mut journal, &SystemClock, &Silent).unwrap();
+        }
+    };
+    assert!(runs > 3);
+    assert_eq!(problems(&report), Vec::<String>::new());
+    let after = all_names(&bench.sim);
+    for object_type in [
+        "group",
+        "user",
+        "trusted_origin",
+        "group_rule",
+        "policy_rule",
+    ] {
+        assert_same(object_type, &before[object_type], &after[object_type]);
+    }
+}
+
+/// A client whose process dies: after so many requests, the last of them carried out, no more are sent.
+struct Dying<'a> {
+    api: &'a Http,
+    left: std::sync::atomic::AtomicI64,
+}
+
+impl OktaApi for Dying<'_> {
+    fn send(&self, call: &Call) -> Result<Reply, OktaError> {
+        let left = self.left.fetch_sub(1, std::sync::atomic::Ordering::SeqCst);
+        if left < 1 {
+            return Err(OktaError::Cancelled);
+        }
+        let reply = self.api.send(call);
+        // The answer to the last request is lost with the process.
+        if left == 1 {
+            Err(OktaError::Cancelled)
+        } else {
+            reply
+        }
+    }
+
+    fn base_url(&self) -> &str {
+        self.api.base_url()
     }
 }

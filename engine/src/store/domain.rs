@@ -103,14 +103,14 @@ impl DomainStore {
         SnapshotWriter::begin(self.clone(), monitor, created_at)
     }
 
-    /// The newest snapshot, if there is one.
+    /// The newest snapshot that is not removed, if there is one.
     ///
     /// # Errors
     ///
     /// When the index fails.
     pub fn newest(&self) -> Result<Option<SnapshotId>, StoreError> {
-        let newest = index::newest_snapshot(&self.shared.inner.index.read(), self.shared.domain)?;
-        Ok(newest.map(|row| row.id))
+        let snapshots = index::snapshots(&self.shared.inner.index.read(), self.shared.domain)?;
+        Ok(snapshots.iter().rev().find(|row| !row.removed).map(|row| row.id))
     }
 
     /// Opens a snapshot for reading. It stays readable while others are written.

@@ -276,7 +276,9 @@ impl Inside {
             IdRule::Org => "org".to_owned(),
         };
         let now = self.now().strftime("%Y-%m-%dT%H:%M:%S.000Z").to_string();
-        set(json, &["created"], Some(Json::String(now)));
+        if entry.read_only.contains(&"created") {
+            set(json, &["created"], Some(Json::String(now)));
+        }
         self.objects.insert(
             ObjectName::new(object_type, &id),
             Kept {

@@ -404,8 +404,8 @@ fn apps(core: &mut Core, people: &People) {
             .unwrap_or_default();
         let label = format!("{product} {}", n + 1);
         let number = add_generated(core, n, &label);
-        // Two or more groups; and, over all apps together, nine users in ten one by one.
-        let wanted = 2 + index(stream.next(), 5);
+        // Three or more groups; and, over all apps together, nine users in ten one by one.
+        let wanted = 3 + index(stream.next(), 6);
         let created = core
             .apps
             .get(number)

@@ -65,6 +65,7 @@ impl Exchange {
             ("org_setting", 1),
         ]
         .into_iter()
+        .chain(self.config.minimum_requests())
         .map(|(name, count)| (name.to_owned(), count))
         .collect()
     }

@@ -1,13 +1,14 @@
 //! What is absent, what it is now, and what of it can come back.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
+use std::rc::Rc;
 
 use crate::canonical::Json;
 use crate::catalogue::{self, ObjectType, ReferenceForm, RestoreClass};
 use crate::plan::refs::Found;
 use crate::plan::{Held, ObjectName, Presence, StateError, body, refs, values};
 
-use super::{Fate, Planner, Resolved, far_type, is_not_written, is_soft, types};
+use super::{Added, Fate, Keys, Planner, Resolved, far_type, is_not_written, is_soft, types};
 
 impl Planner<'_> {
     pub(super) fn find_absent(&mut self) -> Result<(), StateError> {
@@ -37,6 +38,7 @@ impl Planner<'_> {
         let entry = object_type.entry();
         let json = values::parse(&held.body);
         if let Some(live_id) = self.mapped(object_type, id)? {
+            self.taken.insert(ObjectName::new(object_type, &live_id));
             self.renewed.insert(name, live_id);
             return Ok(false);
         }
@@ -44,6 +46,7 @@ impl Planner<'_> {
         match candidates.as_slice() {
             [] => {}
             [one] => {
+                self.taken.insert(ObjectName::new(object_type, one));
                 self.renewed.insert(name, one.clone());
                 return Ok(false);
             }
@@ -103,7 +106,7 @@ impl Planner<'_> {
             if self.request.target.contains(object_type, &new)? {
                 continue;
             }
-            if matches!(self.look(object_type, &new)?, Presence::Here(_)) {
+            if self.is_there(object_type, &new)? == Some(true) {
                 return Ok(Some(new));
             }
         }
@@ -118,12 +121,6 @@ impl Planner<'_> {
         json: &Json,
     ) -> Result<Vec<String>, StateError> {
         let entry = object_type.entry();
-        let taken: BTreeSet<String> = self
-            .renewed
-            .iter()
-            .filter(|(name, _)| name.object_type == object_type)
-            .map(|(_, new)| new.clone())
-            .collect();
         let parent = match &held.parent {
             Some(parent) => match self.parent_fate(object_type, parent)? {
                 Some((_, Fate::Live(id))) => Some(id),
@@ -132,23 +129,65 @@ impl Planner<'_> {
             None => None,
         };
         let system = values::system_mark(entry, json).is_some();
+        let added = self.added(object_type)?;
+        let places: Vec<usize> = match body::key_of(entry, json) {
+            _ if system => (0..added.all.len()).collect(),
+            Some(key) => added.by_key.get(&key).cloned().unwrap_or_default(),
+            None => Vec::new(),
+        };
         let mut found = Vec::new();
-        for candidate in self.request.live.added(object_type)? {
-            let other = values::parse(&candidate.body);
-            let same_system = values::system_mark(entry, &other).is_some() == system;
+        for (candidate, other) in places.iter().filter_map(|place| added.all.get(*place)) {
+            let same_system = values::system_mark(entry, other).is_some() == system;
+            let taken = self
+                .taken
+                .contains(&ObjectName::new(object_type, &candidate.id));
             if candidate.parent == parent
-                && !taken.contains(&candidate.id)
+                && !taken
                 && same_system
-                && if system {
-                    body::same_system_object(entry, json, &other)
-                } else {
-                    body::same_key(entry, json, &other)
-                }
+                && (!system || body::same_system_object(entry, json, other))
             {
-                found.push(candidate.id);
+                found.push(candidate.id.clone());
             }
         }
         Ok(found)
+    }
+
+    /// What the org has of a type and the snapshot does not, read once.
+    pub(super) fn added(&mut self, object_type: ObjectType) -> Result<Rc<Added>, StateError> {
+        if let Some(known) = self.added.get(&object_type) {
+            return Ok(Rc::clone(known));
+        }
+        let mut added = Added {
+            all: Vec::new(),
+            by_key: HashMap::new(),
+        };
+        for held in self.request.live.added(object_type)? {
+            let json = values::parse(&held.body);
+            if let Some(key) = body::key_of(object_type.entry(), &json) {
+                added.by_key.entry(key).or_default().push(added.all.len());
+            }
+            added.all.push((held, json));
+        }
+        let added = Rc::new(added);
+        self.added.insert(object_type, Rc::clone(&added));
+        Ok(added)
+    }
+
+    /// The snapshot's ids of a type by natural key, read once.
+    pub(super) fn keys(&mut self, object_type: ObjectType) -> Result<Rc<Keys>, StateError> {
+        if let Some(known) = self.keys.get(&object_type) {
+            return Ok(Rc::clone(known));
+        }
+        let mut keys = Keys::new();
+        self.request.target.for_each(object_type, &mut |held| {
+            if let Some(key) = body::key_of(object_type.entry(), &values::parse(&held.body)) {
+                keys.entry(key).or_default().push(held.id);
+            }
+            Ok(())
+        })?;
+        let keys = Rc::new(keys);
+        self.keys.insert(object_type, Rc::clone(&keys));
+        Ok(keys)
     }
 
     /// The type of a parent and what became of it.
@@ -174,28 +213,34 @@ impl Planner<'_> {
         if let Some(new) = self.renewed.get(&name) {
             return Ok(Fate::Live(new.clone()));
         }
-        Ok(match self.look(object_type, id)? {
-            Presence::Here(_) => Fate::Live(id.to_owned()),
-            Presence::Unknown => Fate::Unknown,
-            Presence::Gone => match self.mapped(object_type, id)? {
+        Ok(match self.is_there(object_type, id)? {
+            Some(true) => Fate::Live(id.to_owned()),
+            None => Fate::Unknown,
+            Some(false) => match self.mapped(object_type, id)? {
                 Some(new) => Fate::Live(new),
                 None => Fate::Gone,
             },
         })
     }
 
-    pub(super) fn look(
+    /// Whether an object is in the org, asked once.
+    pub(super) fn is_there(
         &mut self,
         object_type: ObjectType,
         id: &str,
-    ) -> Result<Presence, StateError> {
+    ) -> Result<Option<bool>, StateError> {
         let name = ObjectName::new(object_type, id);
-        if let Some(known) = self.presence.get(&name) {
-            return Ok(known.clone());
+        if let Some(known) = self.there.get(&name) {
+            return Ok(*known);
         }
-        let presence = self.request.live.presence(object_type, id)?;
-        self.presence.insert(name, presence.clone());
-        Ok(presence)
+        let there = self.request.live.is_there(object_type, id)?;
+        self.there.insert(name, there);
+        Ok(there)
+    }
+
+    /// The object as the org has it now.
+    pub(super) fn look(&self, object_type: ObjectType, id: &str) -> Result<Presence, StateError> {
+        self.request.live.presence(object_type, id)
     }
 
     /// Children of created parents come back with them.
@@ -380,16 +425,16 @@ impl Planner<'_> {
         }
         let mut unknown = false;
         for to in types(found.reference.to) {
-            match self.look(to, &found.value)? {
-                Presence::Here(_) => {
+            match self.is_there(to, &found.value)? {
+                Some(true) => {
                     return Ok(Resolved::To(
                         to,
                         found.value.clone(),
                         Fate::Live(found.value.clone()),
                     ));
                 }
-                Presence::Unknown => unknown = true,
-                Presence::Gone => {}
+                None => unknown = true,
+                Some(false) => {}
             }
         }
         if found.reference.form == ReferenceForm::Expression {

@@ -153,27 +153,23 @@ impl Planner<'_> {
         if matches!(entry.name, "user" | "group") {
             return Ok(Vec::new()); // Okta itself lets no two of them have the same
         }
+        let Some(key) = body::key_of(entry, json) else {
+            return Ok(Vec::new());
+        };
         let mut known = Vec::new();
-        let mut same: Vec<Held> = Vec::new();
-        self.request.target.for_each(object_type, &mut |other| {
-            if other.id != held.id && body::same_key(entry, json, &values::parse(&other.body)) {
-                same.push(other);
-            }
-            Ok(())
-        })?;
-        for other in same {
-            if let Fate::Live(id) = self.fate(object_type, &other.id)? {
+        for other in self.keys(object_type)?.get(&key).into_iter().flatten() {
+            if *other != held.id
+                && let Fate::Live(id) = self.fate(object_type, other)?
+            {
                 known.push(id);
             }
         }
-        for other in self.request.live.added(object_type)? {
-            if body::same_key(entry, json, &values::parse(&other.body))
-                && !known.contains(&other.id)
-            {
-                known.push(other.id);
-            }
+        let added = self.added(object_type)?;
+        for place in added.by_key.get(&key).into_iter().flatten() {
+            known.extend(added.all.get(*place).map(|(other, _)| other.id.clone()));
         }
         known.sort();
+        known.dedup();
         Ok(known)
     }
 

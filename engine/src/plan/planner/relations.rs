@@ -102,9 +102,7 @@ impl Planner<'_> {
             return Ok(());
         }
         if let Fate::Live(id) = &far_fate
-            && far.name() == "user"
-            && let Presence::Here(user) = self.look(far, id)?
-            && values::status(far.entry(), &values::parse(&user.body)) == Some("DEPROVISIONED")
+            && self.is_deactivated(far, id)?
         {
             let text = format!("{far_name} is deactivated");
             self.hold_back(
@@ -168,6 +166,24 @@ impl Planner<'_> {
             order: order::create(entry, &json),
         });
         Ok(())
+    }
+
+    /// Whether a live user is deactivated: such a one can be put into nothing.
+    fn is_deactivated(&mut self, far: ObjectType, id: &str) -> Result<bool, StateError> {
+        if far.name() != "user" {
+            return Ok(false);
+        }
+        if let Some(known) = self.deactivated.get(id) {
+            return Ok(*known);
+        }
+        let deactivated = match self.look(far, id)? {
+            Presence::Here(user) => {
+                values::status(far.entry(), &values::parse(&user.body)) == Some("DEPROVISIONED")
+            }
+            Presence::Gone | Presence::Unknown => false,
+        };
+        self.deactivated.insert(id.to_owned(), deactivated);
+        Ok(deactivated)
     }
 
     /// The type of a group whose members are not ours to write: an imported or a built-in one.

@@ -120,11 +120,12 @@ impl Planner<'_> {
     ) -> Result<(), StateError> {
         let entry = object_type.entry();
         let id = snapshot.map_or(live.id.as_str(), |held| held.id.as_str());
+        // What also differs otherwise is brought back as a whole.
         if self.request.mode == Mode::Additive
-            && snapshot.is_some()
+            && snapshot.is_some_and(|held| held.body != live.body || held.id != live.id)
             && self.request.selection.takes(object_type, id)
         {
-            return Ok(()); // brought back as a whole
+            return Ok(());
         }
         let name = ObjectName::new(object_type, id);
         let before = snapshot.map_or(Json::Null, |held| values::parse(&held.body));

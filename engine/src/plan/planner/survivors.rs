@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use crate::canonical::Json;
 use crate::catalogue::{self, ObjectType};
 use crate::plan::path::{at, set, text_at};
+use crate::plan::refs::Fates;
 use crate::plan::values::Difference;
 use crate::plan::{
     ActionKind, Held, ObjectName, Operation, Presence, Reason, StateError, Work, order, refs,
@@ -15,6 +16,7 @@ use super::{Draft, Planner};
 
 impl Planner<'_> {
     pub(super) fn draft_updates(&mut self) -> Result<(), StateError> {
+        let fates = self.fates();
         for object_type in catalogue::all().filter(|t| !t.entry().bare_relation) {
             let mut pairs: Vec<(Held, Held)> = Vec::new();
             for live in self.request.live.changed(object_type)? {
@@ -38,7 +40,7 @@ impl Planner<'_> {
                 }
             }
             for (snapshot, live) in pairs {
-                self.draft_survivor(object_type, &snapshot, &live)?;
+                self.draft_survivor(object_type, &snapshot, &live, &fates)?;
             }
         }
         Ok(())
@@ -49,15 +51,15 @@ impl Planner<'_> {
         object_type: ObjectType,
         snapshot: &Held,
         live: &Held,
+        fates: &Fates,
     ) -> Result<(), StateError> {
         let entry = object_type.entry();
         let name = ObjectName::new(object_type, &snapshot.id);
         let before = values::parse(&snapshot.body);
         let now = values::parse(&live.body);
-        let fates = self.fates();
         let mut wanted = before.clone();
         refs::rewrite(entry, &mut wanted, &fates.renewed);
-        self.repoint_links(&name, &before, &now, &fates)?;
+        self.repoint_links(&name, &before, &now, fates)?;
         let writable = values::system_mark(entry, &now) != Some(false);
         let assigned_by_group =
             entry.name == "app_user" && text_at(&before, "scope") != Some("USER");
