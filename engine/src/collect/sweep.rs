@@ -16,7 +16,7 @@ use crate::okta::OktaError;
 use crate::okta::pager::Pager;
 
 /// The most bytes of canonical objects that wait for the sink.
-const QUEUE_BYTES_MAX: usize = 24 << 20;
+const QUEUE_BYTES_MAX: usize = 8 << 20;
 
 /// The children of one parent are given as one list up to this size; a larger list is given in parts.
 const CHILDREN_BYTES_MAX: usize = 16 << 20;
