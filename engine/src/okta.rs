@@ -275,6 +275,9 @@ impl OktaError {
                 "Untick \"Require Demonstrating Proof of Possession (DPoP) header in token requests\" on the app."
                     .to_owned(),
             ),
+            Self::Unreachable { host, source } if is_about_certificates(source) => Some(format!(
+                "{host} answers, but its certificate is not trusted: add its authority to the system's certificates or name its file in SSL_CERT_FILE, and check this machine's clock."
+            )),
             Self::Unreachable { host, .. } => {
                 Some(format!("Check the address and that this machine reaches {host} (proxy, DNS, firewall)."))
             }
@@ -284,8 +287,11 @@ impl OktaError {
                 Some("Give a PEM file (PKCS#8, PKCS#1 or EC) or the private JWK that Okta showed.".to_owned())
             }
             Self::NotOkta { .. } => Some("Check the org's address.".to_owned()),
-            Self::RateLimited
-            | Self::NotAvailable { .. }
+            Self::RateLimited => Some(
+                "Look at the rate limits in the org's Admin Console, lower the domain's rate-limit share, or run it at a quieter time."
+                    .to_owned(),
+            ),
+            Self::NotAvailable { .. }
             | Self::NotFound { .. }
             | Self::Refused { .. }
             | Self::Failed { .. }
@@ -303,4 +309,11 @@ impl OktaError {
     pub fn is_gone(&self) -> bool {
         matches!(self, Self::NotFound { code: Some(code) } if code == "E0000007")
     }
+}
+
+/// Whether a connection failed because the host's certificate was not accepted. The TLS library's error is known by its text only.
+fn is_about_certificates(error: &reqwest::Error) -> bool {
+    let first: Option<&dyn std::error::Error> = Some(error);
+    std::iter::successors(first, |error| error.source())
+        .any(|error| error.to_string().contains("certificate"))
 }
