@@ -21,6 +21,7 @@ use super::{
 
 mod adopt;
 mod create;
+mod places;
 mod state;
 mod update;
 
@@ -121,6 +122,7 @@ pub fn apply(
     for action in &plan.actions {
         run.action(action)?;
     }
+    run.settle_places()?;
     run.verify()?;
     Ok(run.report())
 }

@@ -8,7 +8,7 @@ use crate::plan::path::{at, set, text_at};
 use crate::plan::refs::Fates;
 use crate::plan::values::Difference;
 use crate::plan::{
-    ActionKind, Held, ObjectName, Operation, Presence, Reason, StateError, Work, order, refs,
+    ActionKind, Held, ObjectName, Operation, Presence, Reason, StateError, Work, body, order, refs,
     values,
 };
 
@@ -78,6 +78,20 @@ impl Planner<'_> {
                 from: at(&now, "status").cloned(),
                 to: at(&before, "status").cloned(),
             });
+        }
+        if entry.name == "user"
+            && let (Some(had), Some(has)) = (text_at(&wanted, "type.id"), text_at(&now, "type.id"))
+            && had != has
+        {
+            let text = format!(
+                "its user type was {had} and is {has}, and changing it would erase attributes"
+            );
+            self.hold_back(
+                &name,
+                &now,
+                text,
+                Some("Change its type in the Admin Console, then plan again."),
+            );
         }
         if entry.name == "custom_role" {
             let count = changes.len();
@@ -155,16 +169,13 @@ impl Planner<'_> {
             return Ok(());
         }
         let is_user = entry.name == "user";
-        let mut steps: Vec<(Operation, &str)> = Vec::new();
+        let mut step: Option<(Operation, &str)> = None;
         match (is_user, wanted, has) {
             (true, "DEPROVISIONED" | "STAGED", _) => {}
-            (true, "SUSPENDED", "DEPROVISIONED" | "STAGED") => {
-                steps.push((Operation::Activate, "ACTIVE"));
-                steps.push((Operation::Suspend, "SUSPENDED"));
-            }
-            (true, "SUSPENDED", _) => steps.push((Operation::Suspend, "SUSPENDED")),
-            (true, _, "SUSPENDED") => steps.push((Operation::Unsuspend, "ACTIVE")),
-            (true, _, "DEPROVISIONED" | "STAGED") => steps.push((Operation::Activate, "ACTIVE")),
+            (true, "SUSPENDED", "ACTIVE") => step = Some((Operation::Suspend, "SUSPENDED")),
+            (true, "SUSPENDED", _) => self.list_loss(name, now, body::SUSPENSION),
+            (true, _, "SUSPENDED") => step = Some((Operation::Unsuspend, "ACTIVE")),
+            (true, _, "DEPROVISIONED" | "STAGED") => step = Some((Operation::Activate, "ACTIVE")),
             (false, "ACTIVE", _) => {
                 // A rule that is written anyway is activated by that.
                 let written = self.drafts.iter().any(|draft| {
@@ -178,19 +189,19 @@ impl Planner<'_> {
                     .lifecycle
                     .is_some_and(|lifecycle| lifecycle.update_only_inactive);
                 if !written {
-                    steps.push((Operation::Activate, "ACTIVE"));
+                    step = Some((Operation::Activate, "ACTIVE"));
                 }
             }
             _ => {}
         }
-        if is_user && has == "DEPROVISIONED" && !steps.is_empty() {
+        if is_user && has == "DEPROVISIONED" && step.is_some() {
             self.warnings.insert(format!(
                 "{name}: reactivating it starts a new activation; its password, factors, groups and assignments are gone."
             ));
         }
-        for (place, (operation, to)) in steps.into_iter().enumerate() {
+        if let Some((operation, to)) = step {
             let order = if is_user {
-                order::user_state(place)
+                order::USER_STATE
             } else {
                 order::after(entry) + 2
             };
