@@ -177,7 +177,7 @@ fn restore_and_prove(target: &Model, org: &Fake) -> (RestorePlan, RestoreReport,
     restore_and_prove_in(Mode::Missing, target, org)
 }
 
-fn restore_and_prove_in(
+pub(super) fn restore_and_prove_in(
     mode: Mode,
     target: &Model,
     org: &Fake,
@@ -778,7 +778,7 @@ fn stopped_at_any_request_and_taken_up_again_it_arrives_at_the_same_org() {
 }
 
 /// The org's objects with new ids written as the old ones, and without times: what must be as it was.
-fn as_it_was(org: &Fake, ids: &IdMap) -> std::collections::BTreeMap<String, String> {
+pub(super) fn as_it_was(org: &Fake, ids: &IdMap) -> std::collections::BTreeMap<String, String> {
     let mut objects = std::collections::BTreeMap::new();
     for (name, held) in org.model().objects {
         let mut json = crate::plan::values::parse(&held.body);
@@ -1052,6 +1052,28 @@ fn ids_are_followed_to_the_end_and_never_in_a_circle() {
     assert_eq!(ids.follow(group, "c"), ["d", "b"]);
     ids.insert(group, "self", "self");
     assert_eq!(ids.follow(group, "self"), Vec::<String>::new());
+}
+
+#[test]
+fn a_survivor_that_also_differs_otherwise_names_the_new_id() {
+    let story = story();
+    let target = story.org.model();
+    story.org.delete("group", &story.sales);
+    story
+        .org
+        .change("policy_okta_sign_on", &story.policy, "name", "\"Renamed\"");
+    let (_, _, ids) = restore_and_prove_in(Mode::Additive, &target, &story.org);
+    let new = ids.follow(kind("group"), &story.sales).pop().unwrap();
+    let policy = story
+        .org
+        .json("policy_okta_sign_on", &story.policy)
+        .unwrap();
+    let groups = policy.at("conditions.people.groups.include").unwrap();
+    assert_eq!(
+        groups.to_bytes(),
+        format!(r#"["{new}","{}"]"#, story.staff).into_bytes()
+    );
+    assert_eq!(policy.at("name").unwrap().as_str(), Some("Staff only"));
 }
 
 /// Four policies in order, each with three rules.

@@ -12,7 +12,7 @@ use crate::plan::{
     values,
 };
 
-use super::{Draft, Planner};
+use super::{Draft, Planner, is_not_written};
 
 impl Planner<'_> {
     pub(super) fn draft_updates(&mut self) -> Result<(), StateError> {
@@ -66,7 +66,9 @@ impl Planner<'_> {
         let mut changes = if assigned_by_group {
             Vec::new()
         } else {
-            values::additions(entry, &now, &wanted)
+            let mut changes = values::additions(entry, &now, &wanted);
+            name_what_is_made(object_type, &wanted, &now, fates, &mut changes);
+            changes
         };
         if entry.name == "group_rule"
             && changes.is_empty()
@@ -232,5 +234,33 @@ impl Planner<'_> {
             });
         }
         Ok(())
+    }
+}
+
+/// Adds the places that are the same in both and name an object that the plan creates: they need its new id.
+fn name_what_is_made(
+    object_type: ObjectType,
+    wanted: &Json,
+    now: &Json,
+    fates: &Fates,
+    changes: &mut Vec<Difference>,
+) {
+    for found in refs::find(object_type.entry(), wanted) {
+        if !fates.made.contains(&found.value) || is_not_written(object_type, &found) {
+            continue;
+        }
+        let (keys, _) = refs::place(found.reference.path);
+        let path: Vec<String> = keys.iter().map(|key| (*key).to_owned()).collect();
+        let written =
+            |change: &Difference| path.starts_with(&change.path) || change.path.starts_with(&path);
+        if changes.iter().any(written) {
+            continue;
+        }
+        let place = keys.join(".");
+        changes.push(Difference {
+            from: at(now, &place).cloned(),
+            to: at(wanted, &place).cloned(),
+            path,
+        });
     }
 }
