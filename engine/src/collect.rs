@@ -218,3 +218,6 @@ pub fn collect_one(
 ) -> Result<Option<Canonical>, OktaError> {
     read::one(api, object_type, id, parent, grandparent)
 }
+
+#[cfg(test)]
+mod tests;
