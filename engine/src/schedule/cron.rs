@@ -13,7 +13,7 @@ use jiff::tz::TimeZone;
 
 /// A parsed expression.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Cron(croner::Cron);
+pub struct Cron(Box<croner::Cron>);
 
 /// Why an expression is not understood.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -67,7 +67,9 @@ impl FromStr for Cron {
                 });
             }
         }
-        parse(&fields).map(Self).ok_or(CronError::Fields)
+        parse(&fields)
+            .map(|cron| Self(Box::new(cron)))
+            .ok_or(CronError::Fields)
     }
 }
 
