@@ -25,6 +25,9 @@ pub use credentials::Credentials;
 pub use domain::OktaDomain;
 pub use http::{Http, HttpOptions, PARALLEL_MAX};
 
+/// Who answers there: needs no scope. The real client refuses the answer of an org that is not the one meant.
+pub const ORGANIZATION_PATH: &str = "/.well-known/okta-organization";
+
 /// The org being read and written. Real: [`Http`]. Tests: a scripted org, or the simulator over HTTP.
 pub trait OktaApi: Send + Sync {
     /// Sends one request and waits for its answer, pacing, renewing the token and repeating what is safe
@@ -178,6 +181,12 @@ pub enum OktaError {
         /// The host that was asked.
         host: String,
     },
+    /// Another org than the registered one answers there.
+    #[error("another org than the registered one answers at {host}")]
+    OtherOrg {
+        /// The host that was asked.
+        host: String,
+    },
     /// The rate limit did not clear.
     #[error("Okta kept answering that the rate limit is reached")]
     RateLimited,
@@ -247,6 +256,7 @@ impl OktaError {
             Self::InvalidDomain { .. } => "invalid_okta_domain",
             Self::InvalidKey { .. } => "invalid_private_key",
             Self::NotOkta { .. } => "not_okta",
+            Self::OtherOrg { .. } => "other_org",
             Self::RateLimited => "rate_limited",
             Self::NotAvailable { .. } => "not_available",
             Self::NotFound { .. } => "not_found",
@@ -287,6 +297,10 @@ impl OktaError {
                 Some("Give a PEM file (PKCS#8, PKCS#1 or EC) or the private JWK that Okta showed.".to_owned())
             }
             Self::NotOkta { .. } => Some("Check the org's address.".to_owned()),
+            Self::OtherOrg { .. } => Some(
+                "The address leads to another org now: nothing is mixed. Register that org as a domain of its own."
+                    .to_owned(),
+            ),
             Self::RateLimited => Some(
                 "Look at the rate limits in the org's Admin Console, lower the domain's rate-limit share, or run it at a quieter time."
                     .to_owned(),

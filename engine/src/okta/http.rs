@@ -17,7 +17,8 @@ use url::Url;
 use super::pacer::{Pacer, bucket, sleep_until, window_left};
 use super::tokens::Tokens;
 use super::{
-    Call, Causes, Credentials, OktaApi, OktaDomain, OktaError, RateHeaders, Reply, domain, link,
+    Call, Causes, Credentials, ORGANIZATION_PATH, OktaApi, OktaDomain, OktaError, RateHeaders,
+    Reply, domain, link,
 };
 use crate::clock::Clock;
 use crate::monitor::{Monitor, Progress};
@@ -69,6 +70,8 @@ pub struct HttpOptions {
     pub parallel: usize,
     /// How often a request that is safe to repeat is sent at most.
     pub attempts: u32,
+    /// The id of the org that must answer (`00o…`); `None` while that is being found out.
+    pub org_id: Option<String>,
     /// Certificates in PEM that are trusted besides the system's.
     pub extra_ca: Vec<Vec<u8>>,
     /// Where time comes from.
@@ -93,6 +96,7 @@ impl HttpOptions {
             share_pct: 50,
             parallel: PARALLEL_DEFAULT,
             attempts: ATTEMPTS_DEFAULT,
+            org_id: None,
             extra_ca: Vec::new(),
             clock,
             monitor,
@@ -112,6 +116,7 @@ impl fmt::Debug for HttpOptions {
 pub struct Http {
     wire: Wire,
     tokens: Tokens,
+    org_id: Option<String>,
 }
 
 impl fmt::Debug for Http {
@@ -234,7 +239,11 @@ impl Http {
             clock: options.clock,
             monitor: options.monitor,
         };
-        Ok(Self { wire, tokens })
+        Ok(Self {
+            wire,
+            tokens,
+            org_id: options.org_id,
+        })
     }
 
     /// Asks who answers there; needs no token.
@@ -273,6 +282,19 @@ impl Http {
             Some(query) => format!("{}?{query}", url.path()),
             None => url.path().to_owned(),
         })
+    }
+
+    /// Refuses the answer of another org than the one that is meant: its objects are not to be mixed.
+    fn check_org(&self, raw: &Raw) -> Result<(), OktaError> {
+        let Some(wanted) = &self.org_id else {
+            return Ok(());
+        };
+        let host = || self.wire.domain.host().to_owned();
+        match serde_json::from_slice::<OrganizationBody>(&raw.body) {
+            Ok(body) if body.id == *wanted => Ok(()),
+            Ok(_) => Err(OktaError::OtherOrg { host: host() }),
+            Err(_) => Err(OktaError::NotOkta { host: host() }),
+        }
     }
 
     fn reply(&self, raw: Raw) -> Result<Reply, OktaError> {
@@ -320,6 +342,9 @@ impl OktaApi for Http {
                 continue;
             }
             if (200..300).contains(&raw.status) {
+                if call.path == ORGANIZATION_PATH {
+                    self.check_org(&raw)?;
+                }
                 return self.reply(raw);
             }
             return Err(raw.refusal());
@@ -523,8 +548,7 @@ impl Wire {
     }
 
     fn organization(&self) -> Result<Organization, OktaError> {
-        let path = "/.well-known/okta-organization";
-        let raw = self.exchange(&Method::GET, path, true, &mut || {
+        let raw = self.exchange(&Method::GET, ORGANIZATION_PATH, true, &mut || {
             Ok(Attempt {
                 authorization: None,
                 body: Body::None,

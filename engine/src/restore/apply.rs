@@ -115,6 +115,10 @@ pub fn apply(
         warnings: BTreeSet::new(),
     };
     run.take_up()?;
+    run.org.greet().map_err(|error| match error {
+        OktaError::Cancelled => RestoreError::Cancelled,
+        error => RestoreError::Okta(error),
+    })?;
     monitor.report(Progress::Phase {
         name: "applying",
         total: u64::try_from(plan.actions.len()).ok(),

@@ -13,7 +13,7 @@ use crate::clock::Clock;
 use crate::collect::collect_one;
 use crate::monitor::Monitor;
 use crate::okta::pager::Pager;
-use crate::okta::{Call, OktaApi, OktaError, Reply};
+use crate::okta::{Call, ORGANIZATION_PATH, OktaApi, OktaError, Reply};
 use crate::plan::path::text_at;
 use crate::plan::{Held, values};
 
@@ -116,9 +116,14 @@ impl<'a> Org<'a> {
     pub(crate) fn now(&self) -> Timestamp {
         if self.now.borrow().is_none() {
             // Needs no scope, and its answer is of no interest: the header is.
-            drop(self.send(&Call::get("/.well-known/okta-organization")));
+            drop(self.send(&Call::get(ORGANIZATION_PATH)));
         }
         self.now.borrow().unwrap_or_else(|| self.clock.now())
+    }
+
+    /// Makes sure that the org that is meant answers, and notes its time.
+    pub(crate) fn greet(&self) -> Result<(), OktaError> {
+        self.send(&Call::get(ORGANIZATION_PATH)).map(drop)
     }
 
     pub(crate) fn send(&self, call: &Call) -> Result<Reply, OktaError> {

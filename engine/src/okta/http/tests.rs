@@ -742,3 +742,24 @@ fn every_kind_of_write_without_a_body_announces_its_length() {
         assert_eq!(seen[0].header("transfer-encoding"), None, "{path}");
     }
 }
+
+#[test]
+fn another_org_at_the_same_address_is_refused() {
+    let run = |meant: Option<&str>, body: &'static str| {
+        let setup = setup(
+            |options| {
+                options.credentials = Credentials::ApiToken("t".into());
+                options.org_id = meant.map(str::to_owned);
+            },
+            move |_, _| answer(200, body),
+        );
+        get(&setup, "/.well-known/okta-organization").map(|reply| reply.status)
+    };
+    let ours = r#"{"id":"00o1","_links":{}}"#;
+    assert_eq!(run(None, ours).unwrap(), 200);
+    assert_eq!(run(Some("00o1"), ours).unwrap(), 200);
+    let error = run(Some("00o2"), ours).unwrap_err();
+    assert_eq!(error.code(), "other_org");
+    assert!(error.hint().is_some());
+    assert_eq!(run(Some("00o1"), "{}").unwrap_err().code(), "not_okta");
+}
