@@ -1130,3 +1130,61 @@ fn additive_puts_policies_that_were_moved_back_in_their_places() {
     restore_and_prove_in(Mode::Additive, &target, &org);
     assert_eq!(as_it_was(&org, &IdMap::default()), before);
 }
+
+#[test]
+fn stopped_while_places_are_settled_and_taken_up_again_everything_is_in_its_place() {
+    let lost = |org: &Fake| {
+        for policy in ["P1", "P3"] {
+            let id = &named(org, "policy_okta_sign_on", policy)[0];
+            org.delete("policy_okta_sign_on", id);
+        }
+        org.later(100);
+    };
+    let org = orderly();
+    let target = org.model();
+    lost(&org);
+    let (_, report, _) = restore_and_prove(&target, &org);
+    let steps = usize::try_from(report.requests).unwrap();
+    for fault in [Fault::KilledBefore, Fault::KilledAfter, Fault::AnswerLost] {
+        for step in 0..steps {
+            let org = orderly();
+            let (target, before) = (org.model(), as_it_was(&org, &IdMap::default()));
+            lost(&org);
+            let plan = missing(&target, &org);
+            let mut journal = MemoryJournal::default();
+            org.fault(step, fault);
+            if run(&org, &plan, &mut journal).is_err() {
+                org.later(60);
+                run(&org, &plan, &mut journal).unwrap();
+            }
+            let after = as_it_was(&org, &ids_of(&journal));
+            assert_eq!(after, before, "{fault:?} at request {step}");
+        }
+    }
+}
+
+#[test]
+fn a_place_that_the_org_no_longer_has_is_asked_for_once_and_reported() {
+    let org = orderly();
+    let target = org.model();
+    let policies: Vec<String> = org.ids("policy_okta_sign_on");
+    for policy in &policies {
+        org.delete("policy_okta_sign_on", policy);
+    }
+    let selection = Selection {
+        objects: vec![ObjectName::new(kind("policy_okta_sign_on"), &policies[3])],
+        ..Selection::default()
+    };
+    let plan = plan_for(&target, &org, &IdMap::default(), &selection, Mode::Missing);
+    let report = run(&org, &plan, &mut MemoryJournal::default()).unwrap();
+    assert!(report.is_clean());
+    let policy = &named(&org, "policy_okta_sign_on", "P4")[0];
+    let json = org.json("policy_okta_sign_on", policy).unwrap();
+    assert_eq!(json.at("priority").unwrap().to_bytes(), b"1");
+    let differing: Vec<_> = report
+        .actions
+        .iter()
+        .filter(|action| action.differs == ["priority"])
+        .collect();
+    assert_eq!(differing.len(), 1);
+}
