@@ -49,7 +49,6 @@ const PROBLEMS: &[(&str, u16, &str)] = &[
     ("unreachable", 502, "The org cannot be reached"),
     ("admin_host", 502, "This is the org's admin host"),
     ("not_okta", 502, "There is no Okta org at this address"),
-    ("other_org", 502, "Another org answers at this address"),
     (
         "dpop_required",
         502,
