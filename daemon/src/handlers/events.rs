@@ -88,7 +88,7 @@ impl Streaming {
             }
             self.bell.mark_unchanged();
             self.fill().await;
-            if self.waiting.is_empty() {
+            if self.waiting.is_empty() && !self.ended {
                 tokio::select! {
                     changed = self.bell.changed() => changed.ok()?,
                     () = self.app.shutdown.cancelled() => return None,
