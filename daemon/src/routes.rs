@@ -5,10 +5,12 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use axum::Router;
-use axum::body::{Body, Bytes};
+use axum::body::{Body, HttpBody};
+use axum::extract::rejection::RawPathParamsRejection;
 use axum::extract::{ConnectInfo, Query, RawPathParams, Request, State};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodFilter, MethodRouter, on};
+use futures_util::StreamExt;
 use http::{Uri, header};
 use orgkeep_api::domain::{AddDomain, DomainCard, Enabled, Reauthorize, Settings, SettingsPatch};
 use orgkeep_api::job::{Job, JobEvent, JobReport, StartBackup};
@@ -16,6 +18,7 @@ use orgkeep_api::restore::{Action, ApplyPlan, RestorePlan, StartPlan};
 use orgkeep_api::snapshot::{DiffLine, ObjectLine, Snapshot, SnapshotPatch, StartExport, Version};
 use orgkeep_api::store::{StartCheck, StoreStatus};
 use orgkeep_api::system::{AuditRow, KeysStatus, ScopesToGrant, Status};
+use zeroize::Zeroizing;
 
 use crate::app::App;
 use crate::call::{Answer, Call, forbidden};
@@ -25,10 +28,12 @@ use crate::problem::Problem;
 use crate::roles::Role::{CloudAdmin, ProductAdmin, Viewer};
 use crate::roles::{Role, SystemNames, identify};
 use crate::socket::PeerInfo;
-use crate::state::audit::Entry;
+use crate::state::audit::{Entry, Peer};
 
 /// The largest request body, in bytes: credentials and selections are small.
 const BODY_BYTES_MAX: usize = 1024 * 1024;
+/// How much of a body that is too large is read before the connection is given up, in bytes.
+const BODY_BYTES_DRAINED_MAX: usize = 64 * BODY_BYTES_MAX;
 
 /// An HTTP method.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -501,7 +506,7 @@ pub(crate) fn router(app: Arc<App>) -> Router {
             let handler =
                 move |State(app): State<Arc<App>>,
                       ConnectInfo(peer): ConnectInfo<PeerInfo>,
-                      params: RawPathParams,
+                      params: Result<RawPathParams, RawPathParamsRejection>,
                       request: Request| serve(app, route, peer, params, request);
             methods = methods.merge(on(filter, handler));
         }
@@ -551,57 +556,69 @@ async fn serve(
     app: Arc<App>,
     route: &'static Route,
     peer: PeerInfo,
-    params: RawPathParams,
+    params: Result<RawPathParams, RawPathParamsRejection>,
     request: Request,
 ) -> Response {
-    let params = params
-        .iter()
-        .map(|(key, value)| (key.to_owned(), value.to_owned()))
-        .collect();
-    let (parts, body) = request.into_parts();
-    let Ok(query) = Query::<Vec<(String, String)>>::try_from_uri(&parts.uri) else {
-        return Problem::new("bad_request", "The query cannot be read.").into_response();
-    };
-    let text = |name: header::HeaderName| {
-        parts
-            .headers
-            .get(name)
-            .and_then(|value| value.to_str().ok())
-            .map(str::to_owned)
-    };
-    let ndjson = text(header::ACCEPT).is_some_and(|accept| accept.contains("application/x-ndjson"));
-    let last_event_id = parts
-        .headers
-        .get("last-event-id")
-        .and_then(|value| value.to_str().ok()?.parse().ok());
-    let body = match read_body(body).await {
-        Ok(body) => body,
-        Err(problem) => return problem.into_response(),
-    };
-    let for_events = Arc::clone(&app);
-    let work = move || {
-        let mut call = Call::new(Viewer);
-        call.params = params;
-        call.query = query.0;
-        call.body = body;
-        call.ndjson = ndjson;
-        call.last_event_id = last_event_id;
-        let answer = carry_out(&app, route, &peer, &mut call);
-        (answer, last_event_id)
-    };
+    let call = call_of(params, request).await;
+    let (last_event_id, for_events) = (call.last_event_id, Arc::clone(&app));
+    let work = move || carry_out(&app, route, &peer, call);
     match tokio::task::spawn_blocking(work).await {
-        Ok((Ok(Answer::Events(job)), after)) => events::response(for_events, job, after),
-        Ok((Ok(answer), _)) => answer.into_http(),
-        Ok((Err(problem), _)) => problem.into_response(),
+        Ok(Ok(Answer::Events(job))) => events::response(for_events, job, last_event_id),
+        Ok(Ok(answer)) => answer.into_http(),
+        Ok(Err(problem)) => problem.into_response(),
         Err(_) => Problem::new("internal", "The request failed; the daemon's log says why.")
             .into_response(),
     }
 }
 
-async fn read_body(body: Body) -> Result<Bytes, Problem> {
-    axum::body::to_bytes(body, BODY_BYTES_MAX)
-        .await
-        .map_err(|_| Problem::new("too_large", "Send at most 1 MiB."))
+/// Reads what a handler needs of the request. What cannot be read is its flaw, told once the caller's role is known.
+async fn call_of(params: Result<RawPathParams, RawPathParamsRejection>, request: Request) -> Call {
+    let mut call = Call::new(Viewer);
+    let (parts, body) = request.into_parts();
+    match params {
+        Ok(params) => {
+            let owned = |(key, value): (&str, &str)| (key.to_owned(), value.to_owned());
+            call.params = params.iter().map(owned).collect();
+        }
+        Err(_) => call.flaw = Some(Problem::new("bad_request", "The path cannot be read.")),
+    }
+    match Query::<Vec<(String, String)>>::try_from_uri(&parts.uri) {
+        Ok(query) => call.query = query.0,
+        Err(_) => call.flaw = Some(Problem::new("bad_request", "The query cannot be read.")),
+    }
+    let text = |name: &str| parts.headers.get(name)?.to_str().ok();
+    call.ndjson =
+        text(header::ACCEPT.as_str()).is_some_and(|accept| accept.contains("application/x-ndjson"));
+    call.last_event_id = text("last-event-id").and_then(|id| id.parse().ok());
+    match read_body(body).await {
+        Ok(body) => call.body = body,
+        Err(problem) => call.flaw = Some(problem),
+    }
+    call
+}
+
+/// Reads the body into one place that is wiped. One that is too large is read to its end all the same, within reason, or
+/// the caller would find a broken connection instead of the answer.
+async fn read_body(body: Body) -> Result<Zeroizing<Vec<u8>>, Problem> {
+    let unreadable = |_| Problem::new("bad_request", "The body cannot be read.");
+    let expected = usize::try_from(body.size_hint().lower()).unwrap_or(0);
+    let mut whole = Zeroizing::new(Vec::with_capacity(expected.min(BODY_BYTES_MAX)));
+    let mut pieces = body.into_data_stream();
+    let mut length = 0;
+    while let Some(piece) = pieces.next().await {
+        let piece = piece.map_err(unreadable)?;
+        length += piece.len();
+        if length > BODY_BYTES_DRAINED_MAX {
+            break;
+        }
+        if length <= BODY_BYTES_MAX {
+            whole.extend_from_slice(&piece);
+        }
+    }
+    if length > BODY_BYTES_MAX {
+        return Err(Problem::new("too_large", "Send at most 1 MiB."));
+    }
+    Ok(whole)
 }
 
 /// Checks the role, the query and the body, calls the handler, and notes what is to be noted.
@@ -609,7 +626,7 @@ fn carry_out(
     app: &Arc<App>,
     route: &Route,
     peer: &PeerInfo,
-    call: &mut Call,
+    mut call: Call,
 ) -> Result<Answer, Problem> {
     metrics::counter!("orgkeep_requests_total", "action" => route.action).increment(1);
     let role = role_of(app, peer);
@@ -623,6 +640,9 @@ fn carry_out(
         ));
     };
     call.role = role;
+    if let Some(flaw) = call.flaw.take() {
+        return Err(flaw);
+    }
     if let Some((unknown, _)) = call
         .query
         .iter()
@@ -632,15 +652,18 @@ fn carry_out(
             "The query parameter `{unknown}` is not known here."
         )));
     }
-    let answer = (route.handler)(app, call);
-    let refused = answer
-        .as_ref()
-        .is_err_and(|problem| problem.code() == "forbidden");
-    if route.audited || refused {
+    let answer = (route.handler)(app, &call);
+    if let Err(problem) = &answer
+        && problem.code() == "forbidden"
+    {
+        let problem = problem.clone();
+        return Err(refuse(app, peer, route.action, call.target(), problem));
+    }
+    if route.audited {
         let outcome = answer
             .as_ref()
             .map_or_else(|problem| problem.code(), |_| "ok");
-        note(app, peer, route.action, call.target(), outcome)?;
+        app.audit(&entry(peer.peer(), route.action, call.target(), outcome))?;
     }
     answer
 }
@@ -661,35 +684,24 @@ fn refuse(
 ) -> Problem {
     tracing::warn!(uid = peer.peer().uid, action, "A caller was refused");
     metrics::counter!("orgkeep_requests_refused_total").increment(1);
-    if let Err(failed) = note(app, peer, action, target, problem.code()) {
-        tracing::error!(
-            code = failed.code(),
-            "A refusal could not be noted in the audit log"
-        );
-    }
+    let peer = peer.peer();
+    app.note_refusal(peer, &entry(peer, action, target, problem.code()));
     problem
 }
 
-fn note(
-    app: &App,
-    peer: &PeerInfo,
-    action: &str,
-    target: Option<String>,
-    outcome: &str,
-) -> Result<(), Problem> {
-    app.audit(&Entry {
-        peer: Some(peer.peer()),
+fn entry(peer: Peer, action: &str, target: Option<String>, outcome: &str) -> Entry {
+    Entry {
+        peer: Some(peer),
         action: action.to_owned(),
         target,
         outcome: outcome.to_owned(),
-    })
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::app::tests::app;
-    use crate::state::audit::Peer;
 
     fn least(method: Method, path: &str) -> Role {
         let found = ROUTES
@@ -758,7 +770,7 @@ mod tests {
         uid: u32,
         method: Method,
         path: &str,
-        call: &mut Call,
+        call: Call,
     ) -> Result<Answer, Problem> {
         let route = ROUTES
             .iter()
@@ -776,11 +788,13 @@ mod tests {
     fn refusals_are_audited_and_unknown_parameters_refused() {
         let directory = tempfile::tempdir().unwrap();
         let app = app(directory.path());
-        let mut call = Call::new(Viewer);
-        let stranger = ask(&app, 4243, Method::Get, "/v1/status", &mut call).unwrap_err();
+        let mut flawed = Call::new(Viewer);
+        flawed.flaw = Some(Problem::new("bad_request", ""));
+        let stranger = ask(&app, 4243, Method::Get, "/v1/status", flawed).unwrap_err();
         assert_eq!(stranger.code(), "forbidden");
-        ask(&app, 4242, Method::Get, "/v1/status", &mut call).unwrap();
-        let viewer = ask(&app, 4242, Method::Post, "/v1/store/reindex", &mut call).unwrap_err();
+        let call = || Call::new(Viewer);
+        ask(&app, 4242, Method::Get, "/v1/status", call()).unwrap();
+        let viewer = ask(&app, 4242, Method::Post, "/v1/store/reindex", call()).unwrap_err();
         assert_eq!(viewer.code(), "forbidden");
         let rows = app.state().unwrap().audit_rows(0, 9).unwrap();
         let noted: Vec<_> = rows
@@ -792,8 +806,9 @@ mod tests {
             (Some(4242), "store.reindex", "forbidden"),
         ];
         assert_eq!(noted, expected);
+        let mut call = call();
         call.query = vec![("colour".to_owned(), "red".to_owned())];
-        let unknown = ask(&app, 0, Method::Get, "/v1/jobs", &mut call).unwrap_err();
+        let unknown = ask(&app, 0, Method::Get, "/v1/jobs", call).unwrap_err();
         assert_eq!(unknown.code(), "invalid_value");
     }
 
@@ -802,7 +817,7 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let app = app(directory.path());
         let mut call = Call::new(ProductAdmin);
-        call.body = Bytes::from_static(b"{\"read_data\":true}");
+        call.body = Zeroizing::new(b"{\"read_data\":true}".to_vec());
         assert_eq!(store::check(&app, &call).unwrap_err().code(), "forbidden");
     }
 }

@@ -86,6 +86,7 @@ fn take_up(app: &Arc<App>) {
 }
 
 fn settle(app: &App) -> Result<(), Problem> {
+    app.note_counted_refusals(None);
     recovery::keep_audit_head(app)?;
     app.stores.checkpoint()?;
     Ok(app.state()?.checkpoint()?)

@@ -28,17 +28,12 @@ pub(crate) fn list(app: &Arc<App>, call: &Call) -> Result<Answer, Problem> {
         None => Vec::new(),
     };
     let limit = call.limit()?;
-    let start = match call.query("after") {
-        None => 0,
-        Some(after) => {
-            let place = snapshots
-                .iter()
-                .position(|info| info.id.to_string() == after);
-            1 + place.ok_or_else(|| {
-                Problem::invalid(format!("after: `{after}` is no snapshot of this list."))
-            })?
-        }
+    let place = |after: &str| {
+        snapshots
+            .iter()
+            .position(|info| info.id.to_string() == after)
     };
+    let start = call.after(place)?.map_or(0, |place| place + 1);
     let page: Vec<_> = snapshots.iter().skip(start).take(limit).collect();
     let next = page
         .last()
