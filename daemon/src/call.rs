@@ -218,8 +218,6 @@ pub(crate) enum Answer {
     Json(StatusCode, Vec<u8>),
     /// Plain text of this content type.
     Text(&'static str, String),
-    /// Nothing to say.
-    Empty,
     /// Bytes as they come.
     Stream(&'static str, mpsc::Receiver<Result<Bytes, std::io::Error>>),
     /// Events of one job, or of all.
@@ -265,7 +263,7 @@ impl Answer {
                 response
             }
             Self::Text(content_type, text) => typed(content_type, Body::from(text)),
-            Self::Empty | Self::Events(_) => StatusCode::NO_CONTENT.into_response(),
+            Self::Events(_) => StatusCode::NO_CONTENT.into_response(),
             Self::Stream(content_type, pieces) => {
                 let stream = tokio_stream::wrappers::ReceiverStream::new(pieces);
                 typed(content_type, Body::from_stream(stream))

@@ -63,8 +63,6 @@ pub(crate) enum Gives {
     Events(Doc),
     /// Something else, of this content type.
     Raw(&'static str),
-    /// 204.
-    Nothing,
 }
 
 /// One row of the table.
@@ -223,7 +221,7 @@ pub(crate) const ROUTES: &[Route] = &[
         "/v1/domains/{d}",
         CloudAdmin,
         "domain.remove",
-        Gives::Nothing,
+        Gives::One(Doc::of::<DomainCard>()),
         domains::remove,
     )
     .query(&["erase"]),
@@ -325,7 +323,7 @@ pub(crate) const ROUTES: &[Route] = &[
         "/v1/snapshots/{s}",
         CloudAdmin,
         "snapshot.remove",
-        Gives::Nothing,
+        Gives::One(Doc::of::<Snapshot>()),
         snapshots::remove,
     )
     .query(&["domain"]),

@@ -60,6 +60,7 @@ pub(crate) fn pin(app: &Arc<App>, call: &Call) -> Result<Answer, Problem> {
     show(app, call)
 }
 
+/// Gives the snapshot as it last was.
 pub(crate) fn remove(app: &Arc<App>, call: &Call) -> Result<Answer, Problem> {
     let info = found(app, call)?;
     if app.jobs.is_busy(info.domain) {
@@ -68,10 +69,11 @@ pub(crate) fn remove(app: &Arc<App>, call: &Call) -> Result<Answer, Problem> {
             "A job of this domain waits or runs. Remove the snapshot once it has ended.",
         ));
     }
+    let removed = document(&info, domain_name(app, info.domain)?);
     app.stores
         .domain(app, info.domain)?
         .remove_snapshot(info.id)?;
-    Ok(Answer::Empty)
+    Answer::ok(&removed)
 }
 
 /// The snapshot that the path names, in the domain that path or query name.
