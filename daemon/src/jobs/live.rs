@@ -19,6 +19,7 @@ use crate::state::jobs::JobRecord;
 const PROGRESS_EVERY_MS: i64 = 200;
 /// How many remarks of one job are kept.
 const WARNINGS_MAX: usize = 1000;
+
 /// Who asked a running job to stop.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
