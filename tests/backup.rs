@@ -204,11 +204,14 @@ fn faults_along_the_way_lose_nothing() {
 fn objects_that_move_between_pages_are_not_lost() {
     let okta = OktaSim::with_users(700);
     let daemon = TestDaemon::start(&okta);
-    okta.fault(Fault::on(
-        "GET",
-        "/api/v1/users",
-        FaultAction::MoveObjects { count: 20 },
-    ));
+    okta.fault(
+        Fault::on(
+            "GET",
+            "/api/v1/users",
+            FaultAction::MoveObjects { count: 20 },
+        )
+        .times(4),
+    );
     let id = okta.ids("user").remove(3);
     let change = Change {
         method: "POST".to_owned(),

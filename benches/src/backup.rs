@@ -86,7 +86,9 @@ fn measure(
     let measured = Measured {
         title,
         objects: protected_items(installation)?,
-        requests: job["progress"]["requests"].as_u64().context("a job without requests")?,
+        requests: job["progress"]["requests"]
+            .as_u64()
+            .context("a job without requests")?,
         requests_minimum: okta.minimum_requests().values().sum::<usize>() as u64,
         wall_seconds: job_seconds(&job)?,
         before,
@@ -135,9 +137,14 @@ fn protected_items(installation: &Installation) -> anyhow::Result<u64> {
 
 fn job_seconds(job: &Value) -> anyhow::Result<f64> {
     let moment = |field: &str| -> anyhow::Result<jiff::Timestamp> {
-        Ok(job[field].as_str().with_context(|| format!("a job without {field}"))?.parse()?)
+        Ok(job[field]
+            .as_str()
+            .with_context(|| format!("a job without {field}"))?
+            .parse()?)
     };
-    Ok(moment("finished_at")?.duration_since(moment("started_at")?).as_secs_f64())
+    Ok(moment("finished_at")?
+        .duration_since(moment("started_at")?)
+        .as_secs_f64())
 }
 
 /// Gives every hundredth user another title, as an admin would.

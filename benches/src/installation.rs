@@ -49,7 +49,15 @@ impl Installation {
     /// Builds the two programs in release mode and starts the daemon.
     pub(crate) fn start() -> anyhow::Result<Self> {
         let built = Command::new("cargo")
-            .args(["build", "--release", "--quiet", "-p", "orgkeepd", "-p", "orgkeepctl"])
+            .args([
+                "build",
+                "--release",
+                "--quiet",
+                "-p",
+                "orgkeepd",
+                "-p",
+                "orgkeepctl",
+            ])
             .status()
             .context("could not run cargo")?;
         ensure!(built.success(), "the daemon and ctl do not build");
@@ -67,7 +75,11 @@ impl Installation {
             .stderr(log)
             .spawn()
             .context("could not start the daemon")?;
-        let installation = Self { directory, binaries, daemon };
+        let installation = Self {
+            directory,
+            binaries,
+            daemon,
+        };
         installation.wait_until_ready()?;
         Ok(installation)
     }
@@ -82,7 +94,10 @@ impl Installation {
 
     /// Runs `orgkeepctl --json` and reads the one document it prints.
     pub(crate) fn ctl(&self, arguments: &[&str]) -> anyhow::Result<Value> {
-        let output = self.command(arguments).output().context("could not run ctl")?;
+        let output = self
+            .command(arguments)
+            .output()
+            .context("could not run ctl")?;
         ensure!(
             output.status.success(),
             "orgkeepctl {arguments:?} ended with {}: {}",
@@ -104,7 +119,8 @@ impl Installation {
         let ticks_per_second = sysconf(SysconfVar::CLK_TCK)?.context("no clock tick")?;
         #[expect(clippy::cast_precision_loss, reason = "about 100")]
         let cpu_seconds = (ticks(11)? + ticks(12)?) / ticks_per_second as f64;
-        let status = fs::read_to_string(process.join("status")).context("could not read its memory")?;
+        let status =
+            fs::read_to_string(process.join("status")).context("could not read its memory")?;
         let peak_kib: u64 = status
             .lines()
             .find_map(|line| line.strip_prefix("VmHWM:"))
@@ -112,7 +128,10 @@ impl Installation {
             .context("no VmHWM")?
             .trim()
             .parse()?;
-        Ok(Usage { cpu_seconds, memory_peak_bytes: peak_kib * 1024 })
+        Ok(Usage {
+            cpu_seconds,
+            memory_peak_bytes: peak_kib * 1024,
+        })
     }
 
     /// What lies in its data directory.
@@ -143,7 +162,10 @@ impl Installation {
             if self.command(&["status"]).output()?.status.success() {
                 return Ok(());
             }
-            #[expect(clippy::disallowed_methods, reason = "another process starts meanwhile")]
+            #[expect(
+                clippy::disallowed_methods,
+                reason = "another process starts meanwhile"
+            )]
             std::thread::sleep(START_PAUSE);
         }
         bail!("the daemon did not become ready")
@@ -162,8 +184,15 @@ impl Drop for Installation {
 /// Where the release binaries lie: beside this one, or in the `release` folder beside its own profile's.
 fn release_directory(this: &Path) -> anyhow::Result<PathBuf> {
     let own = this.parent().context("this program lies nowhere")?;
-    let release = own.parent().context("an odd target directory")?.join("release");
-    Ok(if release.is_dir() { release } else { own.to_owned() })
+    let release = own
+        .parent()
+        .context("an odd target directory")?
+        .join("release");
+    Ok(if release.is_dir() {
+        release
+    } else {
+        own.to_owned()
+    })
 }
 
 fn tree_bytes(directory: &Path) -> anyhow::Result<u64> {

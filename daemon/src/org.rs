@@ -124,6 +124,7 @@ pub(crate) fn connect(
     let mut options = HttpOptions::new(okta_domain, credentials, Arc::clone(&app.clock), monitor);
     options.scopes = scopes;
     options.share_pct = domain.settings.rate_limit_share;
+    options.org_id = Some(domain.org_id.clone());
     Http::new(options).map_err(|error| okta_problem(&error))
 }
 
@@ -136,8 +137,8 @@ pub(crate) fn backup_scopes(domain: &DomainRecord) -> Vec<String> {
 pub(crate) fn okta_problem(error: &OktaError) -> Problem {
     tracing::warn!(error = %chain(error), "Okta did not do what was asked");
     let code = match error.code() {
-        code @ ("unauthorized" | "unreachable" | "admin_host" | "not_okta" | "dpop_required"
-        | "rate_limited" | "cancelled" | "missing_scopes") => code,
+        code @ ("unauthorized" | "unreachable" | "admin_host" | "not_okta" | "other_org"
+        | "dpop_required" | "rate_limited" | "cancelled" | "missing_scopes") => code,
         "invalid_okta_domain" | "invalid_private_key" => "invalid_value",
         _ => "okta_error",
     };

@@ -20,7 +20,10 @@ pub trait Clock: Send + Sync + std::fmt::Debug {
 pub struct SystemClock;
 
 impl Clock for SystemClock {
-    #[expect(clippy::disallowed_methods, reason = "the one owner of the machine's clock")]
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "the one owner of the machine's clock"
+    )]
     fn now(&self) -> Timestamp {
         Timestamp::now()
     }

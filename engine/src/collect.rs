@@ -27,7 +27,7 @@ use crate::catalogue::{ObjectType, all};
 use crate::clock::Clock;
 use crate::monitor::{Monitor, Progress};
 use crate::object::{Canonical, Coverage, Sink};
-use crate::okta::{Call, OktaApi, OktaError};
+use crate::okta::{Call, ORGANIZATION_PATH, OktaApi, OktaError};
 
 mod failure;
 mod log;
@@ -156,7 +156,7 @@ pub fn collect<S: Sink>(
     let wanted: BTreeSet<ObjectType> = options.types.iter().copied().collect();
     // The very first answer: its date is what the collection stands for.
     let before = clock.now();
-    let first = api.send(&Call::get("/.well-known/okta-organization"))?;
+    let first = api.send(&Call::get(ORGANIZATION_PATH))?;
     let as_of = first.date.unwrap_or(before);
     let granted = api.granted_scopes()?;
     let reader = Reader::new(api, granted, wanted, monitor);
@@ -218,3 +218,6 @@ pub fn collect_one(
 ) -> Result<Option<Canonical>, OktaError> {
     read::one(api, object_type, id, parent, grandparent)
 }
+
+#[cfg(test)]
+mod tests;

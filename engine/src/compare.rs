@@ -281,3 +281,6 @@ impl State for SnapshotReader {
         Ok(children.into_iter().map(held).collect())
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -182,9 +182,9 @@ impl FromStr for DomainName {
             .bytes()
             .next()
             .is_some_and(|b| b.is_ascii_lowercase() || b.is_ascii_digit());
-        let rest_ok = text
-            .bytes()
-            .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || matches!(b, b'.' | b'_' | b'-'));
+        let rest_ok = text.bytes().all(|b| {
+            b.is_ascii_lowercase() || b.is_ascii_digit() || matches!(b, b'.' | b'_' | b'-')
+        });
         if first_ok && rest_ok && text.len() <= 63 {
             Ok(Self(text.to_owned()))
         } else {
@@ -209,7 +209,13 @@ mod tests {
 
     #[test]
     fn hex_ids_refuse_other_lengths_and_letters() {
-        for text in ["", "00", "000102ABCDEF10FF", "000102abcdef10fg", "000102abcdef10ff00"] {
+        for text in [
+            "",
+            "00",
+            "000102ABCDEF10FF",
+            "000102abcdef10fg",
+            "000102abcdef10ff00",
+        ] {
             assert!(text.parse::<SnapshotId>().is_err(), "{text}");
         }
     }

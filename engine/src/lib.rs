@@ -51,3 +51,5 @@ pub mod restore;
 pub mod retention;
 pub mod schedule;
 pub mod store;
+#[cfg(test)]
+mod testing;

@@ -25,6 +25,9 @@ pub use credentials::Credentials;
 pub use domain::OktaDomain;
 pub use http::{Http, HttpOptions, PARALLEL_MAX};
 
+/// Who answers there: needs no scope. The real client refuses the answer of an org that is not the one meant.
+pub const ORGANIZATION_PATH: &str = "/.well-known/okta-organization";
+
 /// The org being read and written. Real: [`Http`]. Tests: a scripted org, or the simulator over HTTP.
 pub trait OktaApi: Send + Sync {
     /// Sends one request and waits for its answer, pacing, renewing the token and repeating what is safe
@@ -178,6 +181,12 @@ pub enum OktaError {
         /// The host that was asked.
         host: String,
     },
+    /// Another org than the registered one answers there.
+    #[error("another org than the registered one answers at {host}")]
+    OtherOrg {
+        /// The host that was asked.
+        host: String,
+    },
     /// The rate limit did not clear.
     #[error("Okta kept answering that the rate limit is reached")]
     RateLimited,
@@ -247,6 +256,7 @@ impl OktaError {
             Self::InvalidDomain { .. } => "invalid_okta_domain",
             Self::InvalidKey { .. } => "invalid_private_key",
             Self::NotOkta { .. } => "not_okta",
+            Self::OtherOrg { .. } => "other_org",
             Self::RateLimited => "rate_limited",
             Self::NotAvailable { .. } => "not_available",
             Self::NotFound { .. } => "not_found",
@@ -275,6 +285,9 @@ impl OktaError {
                 "Untick \"Require Demonstrating Proof of Possession (DPoP) header in token requests\" on the app."
                     .to_owned(),
             ),
+            Self::Unreachable { host, source } if is_about_certificates(source) => Some(format!(
+                "{host} answers, but its certificate is not trusted: add its authority to the system's certificates or name its file in SSL_CERT_FILE, and check this machine's clock."
+            )),
             Self::Unreachable { host, .. } => {
                 Some(format!("Check the address and that this machine reaches {host} (proxy, DNS, firewall)."))
             }
@@ -284,8 +297,15 @@ impl OktaError {
                 Some("Give a PEM file (PKCS#8, PKCS#1 or EC) or the private JWK that Okta showed.".to_owned())
             }
             Self::NotOkta { .. } => Some("Check the org's address.".to_owned()),
-            Self::RateLimited
-            | Self::NotAvailable { .. }
+            Self::OtherOrg { .. } => Some(
+                "The address leads to another org now: nothing is mixed. Register that org as a domain of its own."
+                    .to_owned(),
+            ),
+            Self::RateLimited => Some(
+                "Look at the rate limits in the org's Admin Console, lower the domain's rate-limit share, or run it at a quieter time."
+                    .to_owned(),
+            ),
+            Self::NotAvailable { .. }
             | Self::NotFound { .. }
             | Self::Refused { .. }
             | Self::Failed { .. }
@@ -303,4 +323,11 @@ impl OktaError {
     pub fn is_gone(&self) -> bool {
         matches!(self, Self::NotFound { code: Some(code) } if code == "E0000007")
     }
+}
+
+/// Whether a connection failed because the host's certificate was not accepted. The TLS library's error is known by its text only.
+fn is_about_certificates(error: &reqwest::Error) -> bool {
+    let first: Option<&dyn std::error::Error> = Some(error);
+    std::iter::successors(first, |error| error.source())
+        .any(|error| error.to_string().contains("certificate"))
 }

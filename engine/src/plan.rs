@@ -20,7 +20,7 @@ use crate::catalogue::ObjectType;
 use crate::id::{SnapshotId, hex, unhex};
 
 pub(crate) mod body;
-mod order;
+pub(crate) mod order;
 pub(crate) mod path;
 mod planner;
 pub(crate) mod refs;

@@ -194,4 +194,6 @@ impl Journal for MemoryJournal {
 mod sim_tests;
 
 #[cfg(test)]
+mod random_tests;
+#[cfg(test)]
 mod tests;

@@ -11,9 +11,9 @@
 use std::fmt;
 use std::str::FromStr;
 
-use jiff::civil::{Date, DateTime, time};
+use jiff::civil::{Date, DateTime, Time};
 use jiff::tz::{Offset, TimeZone};
-use jiff::{SignedDuration, Timestamp};
+use jiff::{SignedDuration, Span, Timestamp};
 
 mod cron;
 
@@ -24,9 +24,6 @@ pub const JITTER_SECONDS_MAX: i64 = 15 * 60;
 
 /// The longest interval that `every` takes, in days.
 const EVERY_DAYS_MAX: u32 = 366;
-
-/// How far ahead a due time is looked for, in days: 29 February comes once in eight years at worst.
-const SEARCH_DAYS_MAX: u32 = 366 * 9;
 
 /// When backups are due. Text form: `@hourly | @daily | @weekly | every N(m|h|d) | 5-field cron | off`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -194,16 +191,14 @@ impl Schedule {
                     .checked_mul(*step)?;
                 Timestamp::from_second(next).ok()
             }
-            Rule::EveryDays(days) => {
-                let on_day = |date: Date| days_since_1970(date).rem_euclid(*days) == 0;
-                civil_after(after, tz, |date, from| {
-                    (on_day(date) && from.is_none()).then(|| date.to_datetime(time(0, 0, 0, 0)))
-                })
-            }
-            Rule::Cron(cron) => civil_after(after, tz, |date, from| {
-                let time = cron.next_in_day(date, from)?;
-                Some(date.to_datetime(time))
+            Rule::EveryDays(days) => civil_after(after, tz, |civil| {
+                let date = civil.date().tomorrow().ok()?;
+                let into = days_since_1970(date).rem_euclid(*days);
+                let ahead = if into == 0 { 0 } else { days - into };
+                let date = date.checked_add(Span::new().try_days(ahead).ok()?).ok()?;
+                Some(date.to_datetime(Time::midnight()))
             }),
+            Rule::Cron(cron) => civil_after(after, tz, |civil| cron.next_after(civil)),
         }
     }
 }
@@ -239,28 +234,20 @@ fn cron_rule(fields: &str, text: &str) -> Result<Rule, ScheduleError> {
         })
 }
 
-/// Walks civil days from `after` on and asks for each day's next matching minute: the whole day, or what
-/// lies strictly after the given time.
+/// The first moment after `after` at which a civil time is due; `next` gives the first civil time strictly after another.
 fn civil_after(
     after: Timestamp,
     tz: &TimeZone,
-    next_in_day: impl Fn(Date, Option<jiff::civil::Time>) -> Option<DateTime>,
+    next: impl Fn(DateTime) -> Option<DateTime>,
 ) -> Option<Timestamp> {
     // Civil time may run back by hours at a change: begin a day early and drop what is not after.
-    let start = tz.to_datetime(after).date().yesterday().ok()?;
-    let mut date = start;
-    for _ in 0..SEARCH_DAYS_MAX {
-        let mut from = None;
-        while let Some(due) = next_in_day(date, from) {
-            let moment = first_occurrence(due, tz)?;
-            if moment > after {
-                return Some(moment);
-            }
-            from = Some(due.time());
-        }
-        date = date.tomorrow().ok()?;
-    }
-    None
+    let start = tz
+        .to_datetime(after)
+        .checked_sub(Span::new().days(1))
+        .ok()?;
+    std::iter::successors(next(start), |civil| next(*civil))
+        .map_while(|civil| first_occurrence(civil, tz))
+        .find(|moment| *moment > after)
 }
 
 /// The moment of a civil time: the earlier of two, or the end of the gap that skips it.
@@ -287,7 +274,7 @@ fn gap_end(civil: DateTime, before: Offset, after: Offset, tz: &TimeZone) -> Opt
 
 fn days_since_1970(date: Date) -> i64 {
     let seconds = Offset::UTC
-        .to_timestamp(date.to_datetime(time(0, 0, 0, 0)))
+        .to_timestamp(date.to_datetime(Time::midnight()))
         .map_or(0, Timestamp::as_second);
     seconds.div_euclid(24 * 3600)
 }

@@ -22,6 +22,7 @@ use orgkeep_engine::monitor::{Monitor, Progress};
 use orgkeep_engine::object::{Canonical, Coverage, Sink};
 use orgkeep_engine::okta::{Call, Credentials, Http, HttpOptions, OktaApi, OktaError, Reply};
 use orgkeep_engine::store::{DomainStore, Store};
+use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
 use serde_json::json;
 
 fn of(name: &str) -> ObjectType {
@@ -777,4 +778,34 @@ fn a_refused_token_an_unreachable_org_and_a_cancelled_job_leave_no_snapshot() {
     };
     assert_eq!(error.code(), "unreachable");
     assert!(vault.store.snapshots(vault.domain).unwrap().is_empty());
+}
+
+#[test]
+fn an_org_behind_a_private_authority_is_read_with_its_certificate_and_refused_without() {
+    let mut authority = CertificateParams::new(Vec::<String>::new()).unwrap();
+    authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    let authority = CertifiedIssuer::self_signed(authority, KeyPair::generate().unwrap()).unwrap();
+    let key = KeyPair::generate().unwrap();
+    let certificate = CertificateParams::new(vec!["localhost".to_owned()])
+        .unwrap()
+        .signed_by(&key, &authority)
+        .unwrap();
+    let sim = OktaSim::builder()
+        .users(10)
+        .tls(&certificate.pem(), &key.serialize_pem())
+        .start()
+        .unwrap();
+    let types: Vec<ObjectType> = all().collect();
+    let mut options = options(&sim, secret(&sim), &Arc::default());
+    options.attempts = 1;
+    let refused = authorize(&options, &types).unwrap_err();
+    assert_eq!(refused.code(), "unreachable");
+    let hint = refused.hint().unwrap();
+    assert!(
+        hint.contains("certificate") && hint.contains("SSL_CERT_FILE"),
+        "{hint}"
+    );
+    options.extra_ca = vec![authority.pem().into_bytes()];
+    let authorized = authorize(&options, &types).unwrap();
+    assert_eq!(authorized.missing, Vec::<String>::new());
 }

@@ -6,6 +6,7 @@ use super::read::Reader;
 use crate::catalogue::{Listing, ObjectType};
 use crate::object::Coverage;
 use crate::okta::OktaError;
+use crate::okta::pager::is_cursor_error;
 
 /// What has become of the lists of each type.
 #[derive(Debug, Default)]
@@ -54,9 +55,11 @@ pub(super) fn judge(reader: &Reader<'_>, object_type: ObjectType, error: OktaErr
             "{error}: the app may lack an admin role that sees these objects"
         )),
         // A policy type that the org's engine does not know is refused as a bad value (assumed).
-        OktaError::Refused { status: 400, .. } if is_policy_list(object_type) => {
-            Verdict::NotAvailable
-        }
+        OktaError::Refused {
+            status: 400,
+            ref code,
+            ..
+        } if is_policy_list(object_type) && !is_cursor_error(code) => Verdict::NotAvailable,
         error => Verdict::Incomplete(error.to_string()),
     }
 }

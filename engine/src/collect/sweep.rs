@@ -16,7 +16,7 @@ use crate::okta::OktaError;
 use crate::okta::pager::Pager;
 
 /// The most bytes of canonical objects that wait for the sink.
-const QUEUE_BYTES_MAX: usize = 24 << 20;
+const QUEUE_BYTES_MAX: usize = 8 << 20;
 
 /// The children of one parent are given as one list up to this size; a larger list is given in parts.
 const CHILDREN_BYTES_MAX: usize = 16 << 20;
@@ -288,8 +288,16 @@ fn list(
 ) -> Result<(), OktaError> {
     let entry = object_type.entry();
     if matches!(entry.listing, Listing::Single(_)) {
-        if let Some(items) = reader.get(object_type, None, path)? {
-            hand_on(object_type, items, output)?;
+        match reader.get(object_type, None, path)? {
+            Some(items) => hand_on(object_type, items, output)?,
+            // There is always one: whoever denies that is not believed.
+            None => output.tell(
+                0,
+                Message::Incomplete {
+                    object_type,
+                    reason: "Okta says that it does not exist".to_owned(),
+                },
+            )?,
         }
         return output.tell(
             0,

@@ -1,6 +1,7 @@
 //! The real client: HTTPS to one org, paced, retried and authorized.
 
 use std::fmt;
+use std::io::Read;
 use std::sync::{Arc, Condvar, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
@@ -13,10 +14,11 @@ use reqwest::header::{
 use serde::Deserialize;
 use url::Url;
 
-use super::pacer::{Pacer, bucket, sleep_until};
+use super::pacer::{Pacer, bucket, sleep_until, window_left};
 use super::tokens::Tokens;
 use super::{
-    Call, Causes, Credentials, OktaApi, OktaDomain, OktaError, RateHeaders, Reply, domain, link,
+    Call, Causes, Credentials, ORGANIZATION_PATH, OktaApi, OktaDomain, OktaError, RateHeaders,
+    Reply, domain, link,
 };
 use crate::clock::Clock;
 use crate::monitor::{Monitor, Progress};
@@ -44,6 +46,9 @@ const BACKOFF_MILLIS_MAX: u64 = 20_000;
 /// How often one request waits for a rate limit before it is given up.
 const RATE_WAITS_MAX: u32 = 60;
 
+/// How long one request waits for rate limits altogether before it is given up, in seconds: many windows.
+const RATE_WAIT_SECONDS_MAX: i64 = 3600;
+
 /// How long to wait when a 429 does not say until when, in seconds.
 const RATE_WAIT_SECONDS: i64 = 10;
 
@@ -65,6 +70,8 @@ pub struct HttpOptions {
     pub parallel: usize,
     /// How often a request that is safe to repeat is sent at most.
     pub attempts: u32,
+    /// The id of the org that must answer (`00o…`); `None` while that is being found out.
+    pub org_id: Option<String>,
     /// Certificates in PEM that are trusted besides the system's.
     pub extra_ca: Vec<Vec<u8>>,
     /// Where time comes from.
@@ -89,6 +96,7 @@ impl HttpOptions {
             share_pct: 50,
             parallel: PARALLEL_DEFAULT,
             attempts: ATTEMPTS_DEFAULT,
+            org_id: None,
             extra_ca: Vec::new(),
             clock,
             monitor,
@@ -108,6 +116,7 @@ impl fmt::Debug for HttpOptions {
 pub struct Http {
     wire: Wire,
     tokens: Tokens,
+    org_id: Option<String>,
 }
 
 impl fmt::Debug for Http {
@@ -162,6 +171,8 @@ enum Lost {
     NotSent(reqwest::Error),
     /// It may have been.
     Unknown(reqwest::Error),
+    /// The answer's body cannot be read to its end or unpacked.
+    Broken,
     /// The answer is larger than is taken.
     TooLarge,
 }
@@ -228,7 +239,11 @@ impl Http {
             clock: options.clock,
             monitor: options.monitor,
         };
-        Ok(Self { wire, tokens })
+        Ok(Self {
+            wire,
+            tokens,
+            org_id: options.org_id,
+        })
     }
 
     /// Asks who answers there; needs no token.
@@ -269,9 +284,30 @@ impl Http {
         })
     }
 
+    /// Refuses the answer of another org than the one that is meant: its objects are not to be mixed.
+    fn check_org(&self, raw: &Raw) -> Result<(), OktaError> {
+        let Some(wanted) = &self.org_id else {
+            return Ok(());
+        };
+        let host = || self.wire.domain.host().to_owned();
+        match serde_json::from_slice::<OrganizationBody>(&raw.body) {
+            Ok(body) if body.id == *wanted => Ok(()),
+            Ok(_) => Err(OktaError::OtherOrg { host: host() }),
+            Err(_) => Err(OktaError::NotOkta { host: host() }),
+        }
+    }
+
     fn reply(&self, raw: Raw) -> Result<Reply, OktaError> {
-        let links = raw.headers.get_all(LINK);
-        let mut next = link::next(links.iter().filter_map(|value| value.to_str().ok()));
+        let mut links = Vec::new();
+        for value in raw.headers.get_all(LINK) {
+            // A link that is passed over would end the list early, and nobody would know.
+            let text = std::str::from_utf8(value.as_bytes());
+            links.push(text.map_err(|_| OktaError::Malformed { what: "a link" })?);
+        }
+        let mut next = link::next(links.iter().copied());
+        if next.is_none() && links.iter().any(|value| link::promises_next(value)) {
+            return Err(OktaError::Malformed { what: "a link" });
+        }
         if next.is_none() && raw.body.first() == Some(&b'{') && contains(&raw.body, b"\"next\"") {
             let body: Option<NextBody> = serde_json::from_slice(&raw.body).ok();
             next = body.and_then(|body| body.links?.next?.href);
@@ -300,16 +336,15 @@ impl OktaApi for Http {
                             body: call.body.clone().map_or(Body::None, Body::Json),
                         })
                     })?;
-            if raw.status == 401
-                && !renewed
-                && self.tokens.renewable()
-                && raw.error().error_code != "E0000015"
-            {
+            if raw.refuses_token() && !renewed && self.tokens.renewable() {
                 self.tokens.discard(token.generation);
                 renewed = true;
                 continue;
             }
             if (200..300).contains(&raw.status) {
+                if call.path == ORGANIZATION_PATH {
+                    self.check_org(&raw)?;
+                }
                 return self.reply(raw);
             }
             return Err(raw.refusal());
@@ -377,6 +412,7 @@ impl Wire {
     ) -> Result<Raw, OktaError> {
         let bucket = bucket(method, path);
         let (mut failures, mut rate_waits) = (0, 0);
+        let mut waited = SignedDuration::ZERO;
         loop {
             self.pacer
                 .enter(&bucket, self.clock.as_ref(), self.monitor.as_ref())?;
@@ -399,10 +435,12 @@ impl Wire {
             let error = match outcome {
                 Ok(raw) if raw.status == 429 => {
                     rate_waits += 1;
-                    if rate_waits > RATE_WAITS_MAX {
+                    if rate_waits > RATE_WAITS_MAX || waited.as_secs() >= RATE_WAIT_SECONDS_MAX {
                         return Err(OktaError::RateLimited);
                     }
+                    let before = self.clock.now();
                     self.wait_for_rate(&bucket, &raw, rate_waits)?;
+                    waited += self.clock.now().duration_since(before);
                     continue;
                 }
                 Ok(raw) if raw.status >= 500 => raw.server_error(safe),
@@ -410,14 +448,17 @@ impl Wire {
                     what: "the body is cut off",
                 },
                 Ok(raw) => return Ok(raw),
-                Err(Lost::TooLarge) => {
+                Err(Lost::TooLarge) if safe => {
                     return Err(OktaError::Malformed {
                         what: "the body is too large",
                     });
                 }
+                Err(Lost::Broken) if safe => OktaError::Malformed {
+                    what: "the body is cut off",
+                },
                 Err(Lost::NotSent(source)) => self.unreachable(source),
                 Err(Lost::Unknown(source)) if safe => self.unreachable(source),
-                Err(Lost::Unknown(_)) => OktaError::LostAnswer,
+                Err(Lost::Unknown(_) | Lost::Broken | Lost::TooLarge) => OktaError::LostAnswer,
             };
             failures += 1;
             if failures >= self.attempts || matches!(error, OktaError::LostAnswer) {
@@ -470,11 +511,7 @@ impl Wire {
         let now = self.clock.now();
         let concurrency = raw.rate().is_some_and(|rate| rate.limit == 0);
         let until = match raw.rate() {
-            Some(rate) if !concurrency => {
-                let server_now = raw.date().unwrap_or(now).as_second();
-                let seconds = rate.reset.saturating_sub(server_now).clamp(0, 3600) + 1;
-                now.checked_add(SignedDuration::from_secs(seconds))
-            }
+            Some(rate) if !concurrency => now.checked_add(window_left(rate, raw.date(), now)),
             // Too many at once: a second or two, and fewer from now on.
             Some(_) => {
                 self.slots.lower();
@@ -511,8 +548,7 @@ impl Wire {
     }
 
     fn organization(&self) -> Result<Organization, OktaError> {
-        let path = "/.well-known/okta-organization";
-        let raw = self.exchange(&Method::GET, path, true, &mut || {
+        let raw = self.exchange(&Method::GET, ORGANIZATION_PATH, true, &mut || {
             Ok(Attempt {
                 authorization: None,
                 body: Body::None,
@@ -556,16 +592,23 @@ fn read(response: Response) -> Result<Raw, Lost> {
     if announced.is_some_and(|length| length > BODY_BYTES_MAX) {
         return Err(Lost::TooLarge);
     }
-    let body = response
-        .bytes()
-        .map_err(|error| Lost::Unknown(error.without_url()))?;
+    let mut body = Vec::with_capacity(announced.unwrap_or(0));
+    // What is packed may be small and come out large: the bound is on what comes out.
+    let most = u64::try_from(BODY_BYTES_MAX).unwrap_or(u64::MAX);
+    response
+        .take(most.saturating_add(1))
+        .read_to_end(&mut body)
+        .map_err(|error| match error.downcast::<reqwest::Error>() {
+            Ok(error) => Lost::Unknown(error.without_url()),
+            Err(_) => Lost::Broken,
+        })?;
     if body.len() > BODY_BYTES_MAX {
         return Err(Lost::TooLarge);
     }
     Ok(Raw {
         status,
         headers,
-        body: body.into(),
+        body,
     })
 }
 
@@ -595,6 +638,15 @@ impl Raw {
 
     fn error(&self) -> ErrorBody {
         serde_json::from_slice(&self.body).unwrap_or_default()
+    }
+
+    /// Whether the token is refused, as against a feature that the org lacks or a permission that is missing.
+    fn refuses_token(&self) -> bool {
+        match self.status {
+            401 => self.error().error_code != "E0000015",
+            403 => self.error().error_code == "E0000005",
+            _ => false,
+        }
     }
 
     /// Whether the body of a read answer does not end as JSON does.
@@ -638,7 +690,7 @@ impl Raw {
             (401, "") => OktaError::Unauthorized {
                 error: "401".to_owned(),
             },
-            (401, _) => OktaError::Unauthorized { error: code },
+            (401, _) | (403, "E0000005") => OktaError::Unauthorized { error: code },
             (403, _) if self.lacks_scope() => OktaError::MissingScopes {
                 scopes: self.challenged_scopes(),
             },

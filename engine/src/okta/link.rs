@@ -9,6 +9,14 @@ pub(super) fn next<'a>(values: impl IntoIterator<Item = &'a str>) -> Option<Stri
         .map(|link| link.target)
 }
 
+/// Whether a header value speaks of a next page, be it well-formed or not.
+pub(super) fn promises_next(value: &str) -> bool {
+    let value = value.to_ascii_lowercase();
+    ["rel=\"next\"", "rel=next"]
+        .iter()
+        .any(|mark| value.contains(mark))
+}
+
 struct Link {
     target: String,
     is_next: bool,
@@ -61,7 +69,7 @@ fn is_next(parameters: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::next;
+    use super::{next, promises_next};
 
     const SELF: &str = "<https://a.example/x?limit=2>; rel=\"self\"";
     const NEXT: &str = "<https://a.example/x?after=1,2;3&limit=2>; rel=\"next\"";
@@ -88,5 +96,7 @@ mod tests {
             None
         );
         assert_eq!(next(Vec::<&str>::new()), None);
+        assert!(promises_next("https://a.example/x; Rel=\"Next\""));
+        assert!(!promises_next(SELF));
     }
 }

@@ -24,6 +24,9 @@ const SLICE: Duration = Duration::from_millis(250);
 /// How long an unknown window is taken to last, in seconds: Okta's normal window.
 const WINDOW_SECONDS: i64 = 60;
 
+/// The longest window that is believed, in seconds: an end that lies further off is a mistake of the server's.
+const WINDOW_SECONDS_MAX: i64 = 15 * 60;
+
 /// The part of the limit that is left to others when they use the bucket too: one in this many.
 const RESERVE: u32 = 10;
 
@@ -161,10 +164,25 @@ impl Bucket {
         self.limit = rate.limit;
         self.reset = self.reset.max(rate.reset);
         self.remaining = rate.remaining.saturating_sub(self.in_flight);
-        let server_now = date.map_or(now.as_second(), Timestamp::as_second);
-        let left = rate.reset.saturating_sub(server_now).clamp(0, 3600) + 1;
-        self.resumes_at = now.checked_add(SignedDuration::from_secs(left)).ok();
+        self.resumes_at = now.checked_add(window_left(rate, date, now)).ok();
     }
+}
+
+/// How long the window still lasts, a second added: by the server's own two times, so that our clock does not
+/// matter. An end that cannot be (it lies far off) counts as that of a normal window.
+pub(super) fn window_left(
+    rate: RateHeaders,
+    date: Option<Timestamp>,
+    now: Timestamp,
+) -> SignedDuration {
+    let server_now = date.unwrap_or(now).as_second();
+    let left = rate.reset.saturating_sub(server_now).max(0);
+    let believed = if left > WINDOW_SECONDS_MAX {
+        WINDOW_SECONDS
+    } else {
+        left
+    };
+    SignedDuration::from_secs(believed + 1)
 }
 
 impl Pacer {

@@ -193,7 +193,7 @@ fn items<'a>(body: &'a [u8], property: Option<&str>) -> Result<Vec<&'a [u8]>, Ok
 }
 
 /// Okta's codes for a cursor it does not know (any more).
-fn is_cursor_error(code: &str) -> bool {
+pub(crate) fn is_cursor_error(code: &str) -> bool {
     matches!(code, "E0000029" | "E0000031")
 }
 

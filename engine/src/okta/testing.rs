@@ -107,6 +107,8 @@ pub(crate) enum Act {
     Truncate(String),
     /// Hang up without an answer.
     Reset,
+    /// Send these bytes and hang up.
+    Raw(Vec<u8>),
 }
 
 pub(crate) fn answer(status: u16, body: &str) -> Act {
@@ -224,6 +226,10 @@ fn serve(stream: TcpStream, script: &Script, log: &Mutex<Vec<Seen>>) -> std::io:
                     body.len()
                 );
                 stream.write_all(head.as_bytes())?;
+                return stream.shutdown(std::net::Shutdown::Both);
+            }
+            Act::Raw(bytes) => {
+                stream.write_all(&bytes)?;
                 return stream.shutdown(std::net::Shutdown::Both);
             }
             Act::Reset => return stream.shutdown(std::net::Shutdown::Both),

@@ -11,6 +11,19 @@ use super::values;
 /// Stands in for a secret that creation asks for and the backup does not have.
 pub(crate) const SECRET_TO_BE_SET: &str = "to-be-set-after-restore";
 
+/// A user comes back without a password, so activating it does not make it ACTIVE, and Okta suspends no other. Left
+/// STAGED it cannot sign in either, and nothing is sent to it.
+pub(crate) const SUSPENSION_OF_A_NEW_USER: Loss = Loss {
+    what: "status",
+    instead: "It was SUSPENDED and comes back STAGED, so that it cannot sign in: activate it, then suspend it.",
+};
+
+/// The same for a user that is there in a state from which Okta does not suspend.
+pub(crate) const SUSPENSION: Loss = Loss {
+    what: "status",
+    instead: "It was SUSPENDED, and Okta suspends ACTIVE users only: suspend it by hand once it is active.",
+};
+
 /// Something that cannot be put back, and what the admin does instead.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Loss {

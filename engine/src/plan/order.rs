@@ -14,7 +14,7 @@ use super::{Action, ActionKind, Now, ObjectName, Operation};
 pub(crate) type Order = (u32, i64, String);
 
 /// Users are activated after everything else: their groups, assignments and policies are there first.
-const USER_STATE: u32 = 10_000;
+pub(crate) const USER_STATE: u32 = 10_000;
 
 /// Where a creation (or a relation) stands: by the catalogue, then by priority.
 pub(crate) fn create(entry: &Entry, json: &Json) -> Order {
@@ -29,11 +29,6 @@ pub(crate) fn after(entry: &Entry) -> u32 {
 
 /// Where an app that was inactive is deactivated again: once everything is assigned to it.
 pub(crate) const APP_AT_REST: u32 = 9_000;
-
-/// The first or second change of a user's state.
-pub(crate) fn user_state(step: usize) -> u32 {
-    USER_STATE + u32::try_from(step).unwrap_or(u32::MAX - USER_STATE)
-}
 
 /// The priority of a policy, rule or assignment: written top-down.
 pub(crate) fn priority(json: &Json) -> i64 {

@@ -21,6 +21,7 @@ use super::{
 
 mod adopt;
 mod create;
+mod places;
 mod state;
 mod update;
 
@@ -114,6 +115,10 @@ pub fn apply(
         warnings: BTreeSet::new(),
     };
     run.take_up()?;
+    run.org.greet().map_err(|error| match error {
+        OktaError::Cancelled => RestoreError::Cancelled,
+        error => RestoreError::Okta(error),
+    })?;
     monitor.report(Progress::Phase {
         name: "applying",
         total: u64::try_from(plan.actions.len()).ok(),
@@ -121,6 +126,7 @@ pub fn apply(
     for action in &plan.actions {
         run.action(action)?;
     }
+    run.settle_places()?;
     run.verify()?;
     Ok(run.report())
 }

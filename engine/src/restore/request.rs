@@ -7,12 +7,13 @@ use http::Method;
 use jiff::Timestamp;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
-use crate::canonical::{Json, array_items, array_items_in, canonical};
+use crate::canonical::{Json, canonical};
 use crate::catalogue::{Entry, IdRule, Listing, ObjectType};
 use crate::clock::Clock;
 use crate::collect::collect_one;
 use crate::monitor::Monitor;
-use crate::okta::{Call, OktaApi, OktaError, Reply};
+use crate::okta::pager::Pager;
+use crate::okta::{Call, ORGANIZATION_PATH, OktaApi, OktaError, Reply};
 use crate::plan::path::text_at;
 use crate::plan::{Held, values};
 
@@ -115,9 +116,14 @@ impl<'a> Org<'a> {
     pub(crate) fn now(&self) -> Timestamp {
         if self.now.borrow().is_none() {
             // Needs no scope, and its answer is of no interest: the header is.
-            drop(self.send(&Call::get("/.well-known/okta-organization")));
+            drop(self.send(&Call::get(ORGANIZATION_PATH)));
         }
         self.now.borrow().unwrap_or_else(|| self.clock.now())
+    }
+
+    /// Makes sure that the org that is meant answers, and notes its time.
+    pub(crate) fn greet(&self) -> Result<(), OktaError> {
+        self.send(&Call::get(ORGANIZATION_PATH)).map(drop)
     }
 
     pub(crate) fn send(&self, call: &Call) -> Result<Reply, OktaError> {
@@ -253,26 +259,22 @@ impl<'a> Org<'a> {
     pub(crate) fn follow(
         &self,
         path: &str,
-        items_property: Option<&str>,
+        items_property: Option<&'static str>,
         take: &mut dyn FnMut(&[u8]) -> Result<(), OktaError>,
     ) -> Result<(), OktaError> {
-        const BAD: OktaError = OktaError::Malformed { what: "a page" };
-        let mut next = Some(path.to_owned());
-        while let Some(path) = next.take() {
+        let mut pages = Pager::new(self.api, path, items_property);
+        loop {
             if self.monitor.is_cancelled() {
                 return Err(OktaError::Cancelled);
             }
-            let reply = self.send(&Call::get(path.clone()))?;
-            let items = match items_property {
-                Some(property) => array_items_in(&reply.body, property),
-                None => array_items(&reply.body),
+            self.requests.set(self.requests.get() + 1);
+            let Some(page) = pages.next_page()? else {
+                return Ok(());
             };
-            for item in items.map_err(|_| BAD)? {
+            for item in page.items()? {
                 take(item)?;
             }
-            next = reply.next.filter(|next| *next != path);
         }
-        Ok(())
     }
 
     /// Sends `POST`, `PUT` or `DELETE`.

@@ -177,7 +177,7 @@ fn restore_and_prove(target: &Model, org: &Fake) -> (RestorePlan, RestoreReport,
     restore_and_prove_in(Mode::Missing, target, org)
 }
 
-fn restore_and_prove_in(
+pub(super) fn restore_and_prove_in(
     mode: Mode,
     target: &Model,
     org: &Fake,
@@ -778,7 +778,7 @@ fn stopped_at_any_request_and_taken_up_again_it_arrives_at_the_same_org() {
 }
 
 /// The org's objects with new ids written as the old ones, and without times: what must be as it was.
-fn as_it_was(org: &Fake, ids: &IdMap) -> std::collections::BTreeMap<String, String> {
+pub(super) fn as_it_was(org: &Fake, ids: &IdMap) -> std::collections::BTreeMap<String, String> {
     let mut objects = std::collections::BTreeMap::new();
     for (name, held) in org.model().objects {
         let mut json = crate::plan::values::parse(&held.body);
@@ -883,4 +883,308 @@ fn a_plan_reads_back_from_its_serialised_form_and_only_the_one_shown_is_approved
     other.actions.pop();
     assert!(other.approve(plan.digest().unwrap()).is_err());
     assert!(plan.scopes.contains(&"okta.groups.manage".to_owned()));
+}
+
+/// The org with a user in another state than it had, or without it.
+fn with_user(before: &str, now: Option<&str>) -> (Model, Fake, String) {
+    let org = Fake::default();
+    let user_type = org.put("user_type", None, r#"{"name":"user","default":true}"#);
+    let text = format!(
+        r#"{{"status":"{before}","type":{{"id":"{user_type}"}},"profile":{{"login":"eve@example.com"}}}}"#
+    );
+    let user = org.put("user", None, &text);
+    let target = org.model();
+    match now {
+        Some(now) => org.change("user", &user, "status", &format!("\"{now}\"")),
+        None => org.delete("user", &user),
+    }
+    (target, org, user)
+}
+
+#[test]
+fn a_suspended_user_that_was_deleted_stays_staged_and_is_listed() {
+    for mode in [Mode::Missing, Mode::Additive] {
+        let (target, org, user) = with_user("SUSPENDED", None);
+        let (plan, _, ids) = restore_and_prove_in(mode, &target, &org);
+        let new = ids.follow(kind("user"), &user).pop().unwrap();
+        let json = org.json("user", &new).unwrap();
+        assert_eq!(json.at("status").unwrap().as_str(), Some("STAGED"));
+        let listed = plan
+            .cannot_restore
+            .iter()
+            .find(|loss| loss.what == "status");
+        assert!(listed.unwrap().instead.contains("suspend it"));
+    }
+}
+
+#[test]
+fn states_that_cannot_be_set_come_back_as_active_and_others_are_listed() {
+    for before in [
+        "ACTIVE",
+        "LOCKED_OUT",
+        "RECOVERY",
+        "PASSWORD_EXPIRED",
+        "PROVISIONED",
+    ] {
+        let (target, org, _) = with_user(before, None);
+        let (plan, _, _) = restore_and_prove(&target, &org);
+        assert_eq!(plan.counts().lifecycle, 1, "{before}");
+    }
+    // Of users that are there, additive suspends only what Okta lets it.
+    for (now, suspended) in [
+        ("ACTIVE", true),
+        ("PROVISIONED", false),
+        ("STAGED", false),
+        ("DEPROVISIONED", false),
+    ] {
+        let (target, org, user) = with_user("SUSPENDED", Some(now));
+        let (plan, _, _) = restore_and_prove_in(Mode::Additive, &target, &org);
+        assert_eq!(plan.counts().lifecycle, u64::from(suspended), "{now}");
+        let listed = plan
+            .cannot_restore
+            .iter()
+            .any(|loss| loss.id == user && loss.what == "status");
+        assert_eq!(listed, !suspended, "{now}");
+    }
+}
+
+#[test]
+fn what_an_update_would_destroy_is_listed_and_not_done() {
+    let org = Fake::default();
+    let default = org.put("user_type", None, r#"{"name":"user","default":true}"#);
+    let other = org.put(
+        "user_type",
+        None,
+        r#"{"name":"contractor","default":false}"#,
+    );
+    let user = org.put("user", None, &format!(
+        r#"{{"status":"ACTIVE","type":{{"id":"{default}"}},"profile":{{"login":"eve@example.com"}}}}"#
+    ));
+    let role = org.put(
+        "custom_role",
+        None,
+        r#"{"label":"Helpdesk","description":"d","permissions":["okta.users.read"]}"#,
+    );
+    let target = org.model();
+    org.change("user", &user, "type.id", &format!("\"{other}\""));
+    org.change(
+        "custom_role",
+        &role,
+        "permissions",
+        r#"["okta.users.manage"]"#,
+    );
+    let plan = plan_for(
+        &target,
+        &org,
+        &IdMap::default(),
+        &Selection::default(),
+        Mode::Additive,
+    );
+    assert_eq!(plan.actions, Vec::new());
+    let held: BTreeSet<&str> = plan.held_back.iter().map(|held| held.id.as_str()).collect();
+    assert_eq!(held, BTreeSet::from([user.as_str(), role.as_str()]));
+    assert!(plan.held_back.iter().all(|held| held.hint.is_some()));
+}
+
+#[test]
+fn imported_users_and_groups_are_listed_and_never_created() {
+    let org = Fake::default();
+    let user_type = org.put("user_type", None, r#"{"name":"user","default":true}"#);
+    for provider in [
+        "ACTIVE_DIRECTORY",
+        "LDAP",
+        "IMPORT",
+        "FEDERATION",
+        "SOCIAL",
+        "OKTA",
+    ] {
+        org.put("user", None, &format!(
+            r#"{{"status":"STAGED","type":{{"id":"{user_type}"}},"profile":{{"login":"{provider}@example.com"}},"credentials":{{"provider":{{"type":"{provider}","name":"x"}}}}}}"#
+        ));
+    }
+    let imported = org.put(
+        "group",
+        None,
+        r#"{"type":"APP_GROUP","profile":{"name":"Domain Users"}}"#,
+    );
+    let target = org.model();
+    for user in org.ids("user") {
+        org.delete("user", &user);
+    }
+    org.delete("group", &imported);
+    let plan = missing(&target, &org);
+    let created: BTreeSet<&str> = plan
+        .actions
+        .iter()
+        .filter_map(|action| action.name.as_deref())
+        .collect();
+    assert_eq!(
+        created,
+        BTreeSet::from([
+            "FEDERATION@example.com",
+            "OKTA@example.com",
+            "SOCIAL@example.com"
+        ])
+    );
+    let lost: Vec<_> = plan
+        .cannot_restore
+        .iter()
+        .filter(|loss| loss.what == "object")
+        .collect();
+    assert_eq!(lost.len(), 4);
+    assert!(
+        lost.iter()
+            .all(|loss| loss.instead.contains("Import it again"))
+    );
+}
+
+#[test]
+fn ids_are_followed_to_the_end_and_never_in_a_circle() {
+    let group = kind("group");
+    let mut ids = IdMap::default();
+    for (old, new) in [("a", "b"), ("b", "c"), ("c", "d")] {
+        ids.insert(group, old, new);
+    }
+    assert_eq!(ids.follow(group, "a"), ["b", "c", "d"]);
+    assert_eq!(ids.follow(kind("user"), "a"), Vec::<String>::new());
+    ids.insert(group, "d", "b");
+    assert_eq!(ids.follow(group, "a"), ["b", "c", "d"]);
+    assert_eq!(ids.follow(group, "c"), ["d", "b"]);
+    ids.insert(group, "self", "self");
+    assert_eq!(ids.follow(group, "self"), Vec::<String>::new());
+}
+
+#[test]
+fn a_survivor_that_also_differs_otherwise_names_the_new_id() {
+    let story = story();
+    let target = story.org.model();
+    story.org.delete("group", &story.sales);
+    story
+        .org
+        .change("policy_okta_sign_on", &story.policy, "name", "\"Renamed\"");
+    let (_, _, ids) = restore_and_prove_in(Mode::Additive, &target, &story.org);
+    let new = ids.follow(kind("group"), &story.sales).pop().unwrap();
+    let policy = story
+        .org
+        .json("policy_okta_sign_on", &story.policy)
+        .unwrap();
+    let groups = policy.at("conditions.people.groups.include").unwrap();
+    assert_eq!(
+        groups.to_bytes(),
+        format!(r#"["{new}","{}"]"#, story.staff).into_bytes()
+    );
+    assert_eq!(policy.at("name").unwrap().as_str(), Some("Staff only"));
+}
+
+/// Four policies in order, each with three rules.
+fn orderly() -> Fake {
+    let org = Fake::default();
+    for place in 1..=4 {
+        let policy = org.put("policy_okta_sign_on", None, &format!(
+            r#"{{"type":"OKTA_SIGN_ON","name":"P{place}","status":"ACTIVE","system":false,"priority":{place}}}"#
+        ));
+        for rule in 1..=3 {
+            org.put("policy_rule", Some(&policy), &format!(
+                r#"{{"name":"R{rule}","system":false,"priority":{rule},"type":"SIGN_ON","status":"ACTIVE","actions":{{"signon":{{"access":"ALLOW"}}}}}}"#
+            ));
+        }
+    }
+    org.keep_order();
+    org
+}
+
+fn named(org: &Fake, object_type: &str, name: &str) -> Vec<String> {
+    let has = |id: &String| {
+        let json = org.json(object_type, id).unwrap();
+        json.at("name").unwrap().as_str() == Some(name)
+    };
+    org.ids(object_type).into_iter().filter(has).collect()
+}
+
+#[test]
+fn policies_and_rules_come_back_in_their_places_though_the_org_puts_new_ones_last() {
+    let org = orderly();
+    let (target, before) = (org.model(), as_it_was(&org, &IdMap::default()));
+    for policy in ["P1", "P3"] {
+        org.delete(
+            "policy_okta_sign_on",
+            &named(&org, "policy_okta_sign_on", policy)[0],
+        );
+    }
+    for rule in named(&org, "policy_rule", "R2") {
+        org.delete("policy_rule", &rule);
+    }
+    let (_, _, ids) = restore_and_prove(&target, &org);
+    assert_eq!(as_it_was(&org, &ids), before);
+}
+
+#[test]
+fn additive_puts_policies_that_were_moved_back_in_their_places() {
+    let org = orderly();
+    let (target, before) = (org.model(), as_it_was(&org, &IdMap::default()));
+    for (name, place) in [("P1", "4"), ("P4", "1")] {
+        let id = &named(&org, "policy_okta_sign_on", name)[0];
+        org.change("policy_okta_sign_on", id, "priority", place);
+    }
+    assert!(missing(&target, &org).actions.is_empty());
+    restore_and_prove_in(Mode::Additive, &target, &org);
+    assert_eq!(as_it_was(&org, &IdMap::default()), before);
+}
+
+#[test]
+fn stopped_while_places_are_settled_and_taken_up_again_everything_is_in_its_place() {
+    let lost = |org: &Fake| {
+        for policy in ["P1", "P3"] {
+            let id = &named(org, "policy_okta_sign_on", policy)[0];
+            org.delete("policy_okta_sign_on", id);
+        }
+        org.later(100);
+    };
+    let org = orderly();
+    let target = org.model();
+    lost(&org);
+    let (_, report, _) = restore_and_prove(&target, &org);
+    let steps = usize::try_from(report.requests).unwrap();
+    for fault in [Fault::KilledBefore, Fault::KilledAfter, Fault::AnswerLost] {
+        for step in 0..steps {
+            let org = orderly();
+            let (target, before) = (org.model(), as_it_was(&org, &IdMap::default()));
+            lost(&org);
+            let plan = missing(&target, &org);
+            let mut journal = MemoryJournal::default();
+            org.fault(step, fault);
+            if run(&org, &plan, &mut journal).is_err() {
+                org.later(60);
+                run(&org, &plan, &mut journal).unwrap();
+            }
+            let after = as_it_was(&org, &ids_of(&journal));
+            assert_eq!(after, before, "{fault:?} at request {step}");
+        }
+    }
+}
+
+#[test]
+fn a_place_that_the_org_no_longer_has_is_asked_for_once_and_reported() {
+    let org = orderly();
+    let target = org.model();
+    let policies: Vec<String> = org.ids("policy_okta_sign_on");
+    for policy in &policies {
+        org.delete("policy_okta_sign_on", policy);
+    }
+    let selection = Selection {
+        objects: vec![ObjectName::new(kind("policy_okta_sign_on"), &policies[3])],
+        ..Selection::default()
+    };
+    let plan = plan_for(&target, &org, &IdMap::default(), &selection, Mode::Missing);
+    let report = run(&org, &plan, &mut MemoryJournal::default()).unwrap();
+    assert!(report.is_clean());
+    let policy = &named(&org, "policy_okta_sign_on", "P4")[0];
+    let json = org.json("policy_okta_sign_on", policy).unwrap();
+    assert_eq!(json.at("priority").unwrap().to_bytes(), b"1");
+    let differing: Vec<_> = report
+        .actions
+        .iter()
+        .filter(|action| action.differs == ["priority"])
+        .collect();
+    assert_eq!(differing.len(), 1);
 }

@@ -1,24 +1,19 @@
 //! Five-field cron expressions: minute, hour, day of month, month, day of week.
 //!
-//! Each field is `*`, a number, a name (`JAN`, `MON`), a range `a-b`, a step `*/n` or `a-b/n`, or a list of
-//! these. Sunday is 0 and 7. Where both day fields are restricted (neither begins with `*`), either suffices.
+//! Read and matched by croner: `*`, numbers, names (`JAN`, `MON`), ranges `a-b`, steps `*/n` or `a-b/n`, and lists of
+//! these; also its `L` (last), `W` (nearest weekday) and `#` (nth weekday). Sunday is 0 and 7. Where both day fields
+//! are restricted (neither is `*`), either suffices. Only civil times are asked of it: what a clock change does to one
+//! is decided by the schedule, in one way for every form.
 
 use std::str::FromStr;
 
-use jiff::civil::{Date, Time, time};
+use croner::parser::{CronParser, Seconds, Year};
+use jiff::civil::DateTime;
+use jiff::tz::TimeZone;
 
 /// A parsed expression.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Cron {
-    /// One bit per allowed value, from bit 0.
-    minutes: u64,
-    hours: u64,
-    days: u64,
-    months: u64,
-    weekdays: u64,
-    /// Whether a day matches when either of the two day fields does.
-    either_day: bool,
-}
+pub struct Cron(Box<croner::Cron>);
 
 /// Why an expression is not understood.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -42,160 +37,62 @@ pub enum CronError {
     },
 }
 
-struct Field {
-    name: &'static str,
-    low: u32,
-    high: u32,
-    names: &'static [&'static str],
-    /// The value of the first name.
-    names_from: u32,
-}
-
-const MINUTE: Field = Field {
-    name: "minute",
-    low: 0,
-    high: 59,
-    names: &[],
-    names_from: 0,
-};
-const HOUR: Field = Field {
-    name: "hour",
-    low: 0,
-    high: 23,
-    names: &[],
-    names_from: 0,
-};
-const DAY: Field = Field {
-    name: "day",
-    low: 1,
-    high: 31,
-    names: &[],
-    names_from: 0,
-};
-const MONTH: Field = Field {
-    name: "month",
-    low: 1,
-    high: 12,
-    names: &[
-        "jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec",
-    ],
-    names_from: 1,
-};
-const WEEKDAY: Field = Field {
-    name: "weekday",
-    low: 0,
-    high: 7,
-    names: &["sun", "mon", "tue", "wed", "thu", "fri", "sat"],
-    names_from: 0,
-};
+/// The fields in their order: name, smallest and largest value.
+const FIELDS: [(&str, u32, u32); 5] = [
+    ("minute", 0, 59),
+    ("hour", 0, 23),
+    ("day", 1, 31),
+    ("month", 1, 12),
+    ("weekday", 0, 7),
+];
 
 impl FromStr for Cron {
     type Err = CronError;
 
     fn from_str(text: &str) -> Result<Self, CronError> {
         let fields: Vec<&str> = text.split_whitespace().collect();
-        let [minutes, hours, days, months, weekdays] = fields.as_slice() else {
+        if fields.len() != FIELDS.len() {
             return Err(CronError::Fields);
-        };
-        let sundays = WEEKDAY.parse(weekdays)?;
-        Ok(Self {
-            minutes: MINUTE.parse(minutes)?,
-            hours: HOUR.parse(hours)?,
-            days: DAY.parse(days)?,
-            months: MONTH.parse(months)?,
-            weekdays: sundays | (sundays >> 7 & 1),
-            either_day: !days.starts_with('*') && !weekdays.starts_with('*'),
-        })
-    }
-}
-
-impl Field {
-    /// The allowed values as bits.
-    fn parse(&self, text: &str) -> Result<u64, CronError> {
-        let refused = || CronError::Field {
-            field: self.name,
-            text: text.to_owned(),
-            low: self.low,
-            high: self.high,
-        };
-        let mut bits = 0;
-        for part in text.split(',') {
-            let (range, step) = match part.split_once('/') {
-                Some((range, step)) => (range, step.parse::<u32>().ok().filter(|step| *step > 0)),
-                None => (part, Some(1)),
-            };
-            let step = step.ok_or_else(refused)?;
-            let (low, high) = if range == "*" {
-                (self.low, self.high)
-            } else if let Some((low, high)) = range.split_once('-') {
-                (
-                    self.value(low).ok_or_else(refused)?,
-                    self.value(high).ok_or_else(refused)?,
-                )
-            } else if part.contains('/') {
-                (self.value(range).ok_or_else(refused)?, self.high)
-            } else {
-                let one = self.value(range).ok_or_else(refused)?;
-                (one, one)
-            };
-            if low > high {
-                return Err(refused());
-            }
-            let mut value = low;
-            while value <= high {
-                bits |= 1 << value;
-                value = value.saturating_add(step);
+        }
+        // Each field by itself first: the parser's own errors do not say which one is wrong.
+        for (place, (text, (field, low, high))) in fields.iter().zip(FIELDS).enumerate() {
+            let alone = (0..FIELDS.len()).map(|other| if other == place { *text } else { "*" });
+            let alone: Vec<&str> = alone.collect();
+            if is_loose(place, text) || parse(&alone).is_none() {
+                return Err(CronError::Field {
+                    field,
+                    text: (*text).to_owned(),
+                    low,
+                    high,
+                });
             }
         }
-        Ok(bits)
-    }
-
-    fn value(&self, text: &str) -> Option<u32> {
-        let named = (self.names_from..)
-            .zip(self.names)
-            .find(|(_, name)| name.eq_ignore_ascii_case(text))
-            .map(|(value, _)| value);
-        let digits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
-        let number = digits.then(|| text.parse().ok()).flatten();
-        named
-            .or(number)
-            .filter(|value| (self.low..=self.high).contains(value))
+        parse(&fields)
+            .map(|cron| Self(Box::new(cron)))
+            .ok_or(CronError::Fields)
     }
 }
 
-fn has(bits: u64, value: i8) -> bool {
-    u32::try_from(value).is_ok_and(|value| bits.checked_shr(value).unwrap_or(0) & 1 == 1)
+/// What the parser lets pass and nobody means: empty places in a list, names where there are none.
+fn is_loose(place: usize, text: &str) -> bool {
+    let takes_letters = place > 1;
+    text.split(',').any(str::is_empty) || (!takes_letters && text.contains(char::is_alphabetic))
+}
+
+fn parse(fields: &[&str]) -> Option<croner::Cron> {
+    let parser = CronParser::builder()
+        .seconds(Seconds::Disallowed)
+        .year(Year::Disallowed)
+        .build();
+    parser.parse(&fields.join(" ")).ok()
 }
 
 impl Cron {
-    /// Whether `date` is one of its days.
-    pub(super) fn matches_day(&self, date: Date) -> bool {
-        let day = has(self.days, date.day());
-        let weekday = has(self.weekdays, date.weekday().to_sunday_zero_offset());
-        let either = if self.either_day {
-            day || weekday
-        } else {
-            day && weekday
-        };
-        has(self.months, date.month()) && either
-    }
-
-    /// The first matching minute of `date`, or the first strictly after `from`.
-    pub(super) fn next_in_day(&self, date: Date, from: Option<Time>) -> Option<Time> {
-        if !self.matches_day(date) {
-            return None;
-        }
-        let first = from.map_or(0, |time| {
-            i16::from(time.hour()) * 60 + i16::from(time.minute()) + 1
-        });
-        (first..24 * 60)
-            .filter_map(|minute| {
-                Some((
-                    i8::try_from(minute / 60).ok()?,
-                    i8::try_from(minute % 60).ok()?,
-                ))
-            })
-            .find(|(hour, minute)| has(self.hours, *hour) && has(self.minutes, *minute))
-            .map(|(hour, minute)| time(hour, minute, 0, 0))
+    /// The first civil minute that matches, strictly after `civil`; `None` if none ever comes.
+    pub(super) fn next_after(&self, civil: DateTime) -> Option<DateTime> {
+        // UTC has no clock changes: every civil time stands for itself.
+        let start = civil.to_zoned(TimeZone::UTC).ok()?;
+        let next = self.0.find_next_occurrence(&start, false).ok()?;
+        Some(next.datetime())
     }
 }

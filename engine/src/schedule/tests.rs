@@ -126,6 +126,10 @@ fn what_is_no_schedule_is_refused_with_the_part_that_is_wrong() {
         "5-1 * * * *",
         "a * * * *",
         "1, * * * *",
+        "jan * * * *",
+        "* * * * * *",
+        "@yearly * * * *",
+        "L * * * *",
         "0 0 31 2 *",
         "+1 * * * *",
     ] {
@@ -190,11 +194,8 @@ fn model_dues(cron: &Cron, from: Timestamp, hours: i64, tz: &TimeZone) -> Vec<Ti
         let mut due = false;
         while served < civil {
             served = served.checked_add(SignedDuration::from_mins(1)).unwrap();
-            let only = cron.next_in_day(
-                served.date(),
-                served.time().checked_sub(SignedDuration::from_mins(1)).ok(),
-            );
-            due |= only == Some(served.time());
+            let before = served.checked_sub(SignedDuration::from_mins(1)).unwrap();
+            due |= cron.next_after(before) == Some(served);
         }
         if due && moment > from {
             found.push(moment);

@@ -110,7 +110,11 @@ impl DomainStore {
     /// When the index fails.
     pub fn newest(&self) -> Result<Option<SnapshotId>, StoreError> {
         let snapshots = index::snapshots(&self.shared.inner.index.read(), self.shared.domain)?;
-        Ok(snapshots.iter().rev().find(|row| !row.removed).map(|row| row.id))
+        Ok(snapshots
+            .iter()
+            .rev()
+            .find(|row| !row.removed)
+            .map(|row| row.id))
     }
 
     /// Opens a snapshot for reading. It stays readable while others are written.

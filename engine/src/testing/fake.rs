@@ -43,6 +43,8 @@ struct Inside {
     mails: Vec<String>,
     creations: BTreeMap<String, u64>,
     fault: Option<(usize, Fault)>,
+    /// Whether policies and rules have places without gaps, new ones at the end.
+    ordered: bool,
 }
 
 /// The org.
@@ -180,6 +182,11 @@ impl Fake {
         inside.fault = Some((place, fault));
     }
 
+    /// From now on policies and rules have places without gaps, and a new one gets the last.
+    pub(crate) fn keep_order(&self) {
+        self.lock().ordered = true;
+    }
+
     pub(crate) fn later(&self, seconds: i64) {
         self.lock().seconds += seconds;
     }
@@ -289,8 +296,46 @@ impl Inside {
         id
     }
 
+    /// Numbers the policies, or the rules of one policy, from 1 on; `moved` goes to the place it asks for.
+    fn number(&mut self, object_type: ObjectType, parent: Option<&str>, moved: Option<&str>) {
+        if !self.ordered || !object_type.name().contains("policy") {
+            return;
+        }
+        let place = |kept: &Kept| crate::plan::order::priority(&kept.json);
+        let mut row: Vec<(i64, ObjectName)> = self
+            .objects
+            .iter()
+            .filter(|(name, kept)| {
+                name.object_type == object_type
+                    && kept.parent.as_deref() == parent
+                    && at(&kept.json, "system").is_none_or(|system| system.to_bytes() != b"true")
+            })
+            .map(|(name, kept)| (place(kept), name.clone()))
+            .collect();
+        row.sort();
+        if let Some(at) = row
+            .iter()
+            .position(|(_, name)| Some(name.id.as_str()) == moved)
+        {
+            let one = row.remove(at);
+            let asked = usize::try_from(one.0 - 1).unwrap_or(0);
+            row.insert(asked.min(row.len()), one);
+        }
+        for ((_, name), place) in row.into_iter().zip(1..) {
+            let kept = self.objects.get_mut(&name).unwrap();
+            set(
+                &mut kept.json,
+                &["priority"],
+                Some(Json::Number(format!("{place}"))),
+            );
+        }
+    }
+
     fn delete(&mut self, object_type: ObjectType, id: &str) {
-        self.objects.remove(&ObjectName::new(object_type, id));
+        let kept = self.objects.remove(&ObjectName::new(object_type, id));
+        if let Some(kept) = kept {
+            self.number(object_type, kept.parent.as_deref(), None);
+        }
         let hanging: Vec<ObjectName> = self
             .objects
             .iter()
@@ -617,7 +662,18 @@ impl Inside {
                 Some(Json::String("OKTA_GROUP".to_owned())),
             );
         }
+        if self.ordered && at(&json, "priority").is_some() {
+            set(
+                &mut json,
+                &["priority"],
+                Some(Json::Number("9999".to_owned())),
+            );
+        }
         let id = self.make(object_type, parent, &mut json);
+        self.number(object_type, parent, None);
+        if let Some(kept) = self.objects.get(&ObjectName::new(object_type, &id)) {
+            json = kept.json.clone();
+        }
         let key = format!(
             "{object_type}/{}",
             values::name_in(entry, &json).unwrap_or_default()
@@ -736,7 +792,11 @@ impl Inside {
             set(&mut json, &["status"], Some(status.clone()));
         }
         kept.json = json.clone();
-        Ok(json.to_bytes())
+        let parent = kept.parent.clone();
+        if at(&json, "system").is_none_or(|system| system.to_bytes() != b"true") {
+            self.number(name.object_type, parent.as_deref(), Some(&name.id));
+        }
+        Ok(self.objects[name].json.to_bytes())
     }
 }
 

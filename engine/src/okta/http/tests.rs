@@ -274,31 +274,6 @@ fn a_create_is_never_sent_twice_when_its_answer_is_lost() {
 }
 
 #[test]
-fn a_write_without_a_body_announces_its_length() {
-    let setup = setup(
-        |_| {},
-        |seen, _| {
-            if is_token(seen) {
-                answer(200, TOKEN)
-            } else {
-                answer(204, "")
-            }
-        },
-    );
-    let call = Call {
-        method: Method::POST,
-        path: "/api/v1/x".to_owned(),
-        body: None,
-        safe_to_repeat: true,
-    };
-    assert_eq!(setup.http.send(&call).unwrap().status, 204);
-    assert_eq!(
-        setup.server.seen.lock().unwrap()[1].header("content-length"),
-        Some("0")
-    );
-}
-
-#[test]
 fn a_rate_limit_is_waited_out_by_the_servers_clock() {
     // The server's clock is an hour ahead of ours: only its own two times count.
     let date = "Fri, 01 May 2026 13:00:00 GMT";
@@ -531,4 +506,260 @@ fn the_organization_tells_its_id_and_hosts() {
     let organization = setup.http.organization().unwrap();
     assert_eq!(organization.id, "00o1");
     assert_eq!(organization.hosts, ["acme.okta.com", "login.acme.example"]);
+}
+
+/// `[{"id":"1"}]`, packed.
+const PACKED: [u8; 32] = [
+    0x1f, 0x8b, 0x08, 0x00, 0x00, 0x00, 0x00, 0x00, 0x02, 0x03, 0x8b, 0xae, 0x56, 0xca, 0x4c, 0x51,
+    0xb2, 0x52, 0x32, 0x54, 0xaa, 0x8d, 0x05, 0x00, 0x2b, 0xf0, 0x21, 0xbe, 0x0c, 0x00, 0x00, 0x00,
+];
+
+fn raw(head: &str, body: &[u8]) -> Act {
+    let mut bytes = format!("{head}\r\n\r\n").into_bytes();
+    bytes.extend_from_slice(body);
+    Act::Raw(bytes)
+}
+
+/// A client with an API token and a server that gives every request the same answer.
+fn always(act: Act) -> Setup {
+    setup(
+        |options| options.credentials = Credentials::ApiToken("t".into()),
+        move |_, _| act.clone(),
+    )
+}
+
+#[test]
+fn bodies_come_packed_in_chunks_or_up_to_the_end_of_the_connection() {
+    let whole = b"[{\"id\":\"1\"}]";
+    for act in [
+        raw(
+            &format!(
+                "HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: {}",
+                PACKED.len()
+            ),
+            &PACKED,
+        ),
+        raw(
+            "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked",
+            b"5\r\n[{\"id\r\n7\r\n\":\"1\"}]\r\n0\r\n\r\n",
+        ),
+        raw("HTTP/1.0 200 OK", whole),
+    ] {
+        let setup = always(act);
+        let reply = get(&setup, "/api/v1/users").unwrap();
+        assert_eq!(reply.body, whole);
+        assert_eq!((reply.date, reply.rate), (None, None));
+    }
+}
+
+#[test]
+fn a_body_that_is_cut_off_in_whatever_form_is_never_taken_for_the_whole() {
+    for act in [
+        raw(
+            &format!(
+                "HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: {}",
+                PACKED.len() - 6
+            ),
+            &PACKED[..PACKED.len() - 6],
+        ),
+        raw(
+            "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked",
+            b"5\r\n[{\"id\r\n",
+        ),
+        raw("HTTP/1.0 200 OK", b"[{\"id\":\"1\"}"),
+        answer(200, "<html><body>Please wait</body></html>"),
+        answer(200, ""),
+    ] {
+        let setup = always(act);
+        let error = get(&setup, "/api/v1/users").unwrap_err();
+        assert!(
+            matches!(error.code(), "malformed_answer" | "unreachable"),
+            "{error:?}"
+        );
+        assert_eq!(setup.server.count("/api"), 5, "asked for again each time");
+    }
+}
+
+#[test]
+fn a_redirect_is_not_followed() {
+    for status in [301, 302, 307, 308] {
+        let setup = always(answer(status, "").with("Location", "https://evil.example.com/"));
+        let OktaError::Refused { status: seen, .. } = get(&setup, "/api/v1/users").unwrap_err()
+        else {
+            unreachable!()
+        };
+        assert_eq!(seen, status);
+        assert_eq!(setup.server.count("/"), 1);
+        assert_eq!(setup.http.organization().unwrap_err().code(), "not_okta");
+    }
+}
+
+#[test]
+fn a_link_that_cannot_be_read_is_an_error_and_not_the_end_of_the_list() {
+    let next = "<http://127.0.0.1/api/v1/behaviors?after=B\u{fc}ro>; rel=\"next\"";
+    let setup = always(answer(200, "[]").with("link", next));
+    assert_eq!(
+        get(&setup, "/api/v1/behaviors").unwrap().next.as_deref(),
+        Some("/api/v1/behaviors?after=B%C3%BCro")
+    );
+    let latin = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nLink: <http://127.0.0.1/a?after=\xfc>; rel=\"next\"\r\n\r\n[]";
+    let unclosed = answer(200, "[]").with("Link", "<http://127.0.0.1/a?after=1; rel=\"next\"");
+    for act in [Act::Raw(latin.to_vec()), unclosed] {
+        let setup = always(act);
+        assert_eq!(get(&setup, "/a").unwrap_err().code(), "malformed_answer");
+    }
+}
+
+#[test]
+fn rate_limit_headers_that_are_missing_or_absurd_are_waited_out_in_bounds() {
+    let some: [&[(&str, &str)]; 5] = [
+        &[],
+        &[("x-rate-limit-reset", "1777640430")],
+        &[
+            ("x-rate-limit-limit", "none"),
+            ("x-rate-limit-remaining", "-1"),
+            ("x-rate-limit-reset", "soon"),
+        ],
+        // Milliseconds, and a time in the past.
+        &[
+            ("x-rate-limit-limit", "100"),
+            ("x-rate-limit-remaining", "0"),
+            ("x-rate-limit-reset", "1777640430000"),
+        ],
+        &[
+            ("x-rate-limit-limit", "100"),
+            ("x-rate-limit-remaining", "0"),
+            ("x-rate-limit-reset", "5"),
+        ],
+    ];
+    for headers in some {
+        let setup = setup(
+            |options| options.credentials = Credentials::ApiToken("t".into()),
+            move |_, number| {
+                let status = if number < 4 { 429 } else { 200 };
+                headers
+                    .iter()
+                    .fold(answer(status, "[]"), |act, (name, value)| {
+                        act.with(name, value)
+                    })
+            },
+        );
+        let before = setup.clock.now();
+        get(&setup, "/api/v1/users").unwrap();
+        let waited = setup.clock.now().duration_since(before).as_secs();
+        assert!((3..=200).contains(&waited), "{headers:?}: {waited}");
+        assert!(setup.ears.waited_millis() > 0);
+    }
+}
+
+#[test]
+fn a_rate_limit_that_never_clears_is_given_up_within_two_hours_and_says_so() {
+    let setup = always(
+        answer(429, "")
+            .with("x-rate-limit-limit", "100")
+            .with("x-rate-limit-remaining", "0")
+            .with("x-rate-limit-reset", "99999999999"),
+    );
+    let before = setup.clock.now();
+    let error = get(&setup, "/api/v1/users").unwrap_err();
+    assert_eq!(error.code(), "rate_limited");
+    assert!(error.hint().unwrap().contains("share"));
+    let waited = setup.clock.now().duration_since(before).as_secs();
+    assert!(waited <= 2 * 3600, "{waited}");
+}
+
+#[test]
+fn a_session_that_is_invalid_is_renewed_once() {
+    let setup = setup(
+        |_| {},
+        |seen, number| match (is_token(seen), number) {
+            (true, _) => answer(200, TOKEN),
+            (_, 2) => answer(403, r#"{"errorCode":"E0000005"}"#),
+            _ => answer(200, "[]"),
+        },
+    );
+    get(&setup, "/api/v1/users").unwrap();
+    assert_eq!(setup.server.count("/oauth2"), 2);
+    let refused = always(answer(403, r#"{"errorCode":"E0000005"}"#));
+    assert_eq!(get(&refused, "/a").unwrap_err().code(), "unauthorized");
+    let forbidden = always(answer(403, r#"{"errorCode":"E0000006"}"#));
+    assert_eq!(get(&forbidden, "/a").unwrap_err().code(), "okta_refused");
+}
+
+#[test]
+fn header_names_and_values_come_in_any_case() {
+    let setup = always(
+        answer(200, "[]")
+            .with(
+                "LINK",
+                "<http://127.0.0.1/a?after=1>; rel=\"next\", <http://127.0.0.1/a>; rel=\"self\"",
+            )
+            .with("X-RATE-LIMIT-LIMIT", " 50 ")
+            .with("X-Rate-Limit-Remaining", "49")
+            .with("x-rate-limit-reset", "1777636860")
+            .with("DATE", "Fri, 01 May 2026 12:00:00 GMT"),
+    );
+    let reply = get(&setup, "/a").unwrap();
+    assert_eq!(reply.next.as_deref(), Some("/a?after=1"));
+    let wanted = RateHeaders {
+        limit: 50,
+        remaining: 49,
+        reset: 1_777_636_860,
+    };
+    assert_eq!(reply.rate, Some(wanted));
+    assert_eq!(
+        reply.date,
+        Some("2026-05-01T12:00:00Z".parse::<Timestamp>().unwrap())
+    );
+}
+
+#[test]
+fn every_kind_of_write_without_a_body_announces_its_length() {
+    for (method, path) in [
+        (
+            Method::POST,
+            "/api/v1/users/00u1/lifecycle/activate?sendEmail=false",
+        ),
+        (Method::PUT, "/api/v1/groups/00g1/users/00u1"),
+        (Method::PUT, "/api/v1/apps/0oa1/policies/rst1"),
+    ] {
+        let setup = always(answer(204, ""));
+        let call = Call {
+            method,
+            path: path.to_owned(),
+            body: None,
+            safe_to_repeat: true,
+        };
+        setup.http.send(&call).unwrap();
+        let seen = setup.server.seen.lock().unwrap();
+        let lengths: Vec<&str> = seen[0]
+            .headers
+            .iter()
+            .filter(|(name, _)| name.eq_ignore_ascii_case("content-length"))
+            .map(|(_, value)| value.as_str())
+            .collect();
+        assert_eq!(lengths, ["0"], "{path}");
+        assert_eq!(seen[0].header("transfer-encoding"), None, "{path}");
+    }
+}
+
+#[test]
+fn another_org_at_the_same_address_is_refused() {
+    let run = |meant: Option<&str>, body: &'static str| {
+        let setup = setup(
+            |options| {
+                options.credentials = Credentials::ApiToken("t".into());
+                options.org_id = meant.map(str::to_owned);
+            },
+            move |_, _| answer(200, body),
+        );
+        get(&setup, "/.well-known/okta-organization").map(|reply| reply.status)
+    };
+    let ours = r#"{"id":"00o1","_links":{}}"#;
+    assert_eq!(run(None, ours).unwrap(), 200);
+    assert_eq!(run(Some("00o1"), ours).unwrap(), 200);
+    let error = run(Some("00o2"), ours).unwrap_err();
+    assert_eq!(error.code(), "other_org");
+    assert!(error.hint().is_some());
+    assert_eq!(run(Some("00o1"), "{}").unwrap_err().code(), "not_okta");
 }

@@ -184,23 +184,10 @@ impl Planner<'_> {
             return Ok(());
         };
         if entry.name == "user" {
-            if values::is_in_use(status) || status == "SUSPENDED" {
-                self.draft_state(
-                    name,
-                    json,
-                    Operation::Activate,
-                    "ACTIVE",
-                    order::user_state(0),
-                )?;
-            }
-            if status == "SUSPENDED" {
-                self.draft_state(
-                    name,
-                    json,
-                    Operation::Suspend,
-                    "SUSPENDED",
-                    order::user_state(1),
-                )?;
+            if values::is_in_use(status) {
+                self.draft_state(name, json, Operation::Activate, "ACTIVE", order::USER_STATE)?;
+            } else if status == "SUSPENDED" {
+                self.list_loss(name, json, body::SUSPENSION_OF_A_NEW_USER);
             }
             return Ok(());
         }

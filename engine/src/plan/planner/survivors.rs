@@ -8,11 +8,11 @@ use crate::plan::path::{at, set, text_at};
 use crate::plan::refs::Fates;
 use crate::plan::values::Difference;
 use crate::plan::{
-    ActionKind, Held, ObjectName, Operation, Presence, Reason, StateError, Work, order, refs,
+    ActionKind, Held, ObjectName, Operation, Presence, Reason, StateError, Work, body, order, refs,
     values,
 };
 
-use super::{Draft, Planner};
+use super::{Draft, Planner, is_not_written};
 
 impl Planner<'_> {
     pub(super) fn draft_updates(&mut self) -> Result<(), StateError> {
@@ -66,7 +66,9 @@ impl Planner<'_> {
         let mut changes = if assigned_by_group {
             Vec::new()
         } else {
-            values::additions(entry, &now, &wanted)
+            let mut changes = values::additions(entry, &now, &wanted);
+            name_what_is_made(object_type, &wanted, &now, fates, &mut changes);
+            changes
         };
         if entry.name == "group_rule"
             && changes.is_empty()
@@ -78,6 +80,20 @@ impl Planner<'_> {
                 from: at(&now, "status").cloned(),
                 to: at(&before, "status").cloned(),
             });
+        }
+        if entry.name == "user"
+            && let (Some(had), Some(has)) = (text_at(&wanted, "type.id"), text_at(&now, "type.id"))
+            && had != has
+        {
+            let text = format!(
+                "its user type was {had} and is {has}, and changing it would erase attributes"
+            );
+            self.hold_back(
+                &name,
+                &now,
+                text,
+                Some("Change its type in the Admin Console, then plan again."),
+            );
         }
         if entry.name == "custom_role" {
             let count = changes.len();
@@ -155,16 +171,13 @@ impl Planner<'_> {
             return Ok(());
         }
         let is_user = entry.name == "user";
-        let mut steps: Vec<(Operation, &str)> = Vec::new();
+        let mut step: Option<(Operation, &str)> = None;
         match (is_user, wanted, has) {
             (true, "DEPROVISIONED" | "STAGED", _) => {}
-            (true, "SUSPENDED", "DEPROVISIONED" | "STAGED") => {
-                steps.push((Operation::Activate, "ACTIVE"));
-                steps.push((Operation::Suspend, "SUSPENDED"));
-            }
-            (true, "SUSPENDED", _) => steps.push((Operation::Suspend, "SUSPENDED")),
-            (true, _, "SUSPENDED") => steps.push((Operation::Unsuspend, "ACTIVE")),
-            (true, _, "DEPROVISIONED" | "STAGED") => steps.push((Operation::Activate, "ACTIVE")),
+            (true, "SUSPENDED", "ACTIVE") => step = Some((Operation::Suspend, "SUSPENDED")),
+            (true, "SUSPENDED", _) => self.list_loss(name, now, body::SUSPENSION),
+            (true, _, "SUSPENDED") => step = Some((Operation::Unsuspend, "ACTIVE")),
+            (true, _, "DEPROVISIONED" | "STAGED") => step = Some((Operation::Activate, "ACTIVE")),
             (false, "ACTIVE", _) => {
                 // A rule that is written anyway is activated by that.
                 let written = self.drafts.iter().any(|draft| {
@@ -178,19 +191,19 @@ impl Planner<'_> {
                     .lifecycle
                     .is_some_and(|lifecycle| lifecycle.update_only_inactive);
                 if !written {
-                    steps.push((Operation::Activate, "ACTIVE"));
+                    step = Some((Operation::Activate, "ACTIVE"));
                 }
             }
             _ => {}
         }
-        if is_user && has == "DEPROVISIONED" && !steps.is_empty() {
+        if is_user && has == "DEPROVISIONED" && step.is_some() {
             self.warnings.insert(format!(
                 "{name}: reactivating it starts a new activation; its password, factors, groups and assignments are gone."
             ));
         }
-        for (place, (operation, to)) in steps.into_iter().enumerate() {
+        if let Some((operation, to)) = step {
             let order = if is_user {
-                order::user_state(place)
+                order::USER_STATE
             } else {
                 order::after(entry) + 2
             };
@@ -221,5 +234,33 @@ impl Planner<'_> {
             });
         }
         Ok(())
+    }
+}
+
+/// Adds the places that are the same in both and name an object that the plan creates: they need its new id.
+fn name_what_is_made(
+    object_type: ObjectType,
+    wanted: &Json,
+    now: &Json,
+    fates: &Fates,
+    changes: &mut Vec<Difference>,
+) {
+    for found in refs::find(object_type.entry(), wanted) {
+        if !fates.made.contains(&found.value) || is_not_written(object_type, &found) {
+            continue;
+        }
+        let (keys, _) = refs::place(found.reference.path);
+        let path: Vec<String> = keys.iter().map(|key| (*key).to_owned()).collect();
+        let written =
+            |change: &Difference| path.starts_with(&change.path) || change.path.starts_with(&path);
+        if changes.iter().any(written) {
+            continue;
+        }
+        let place = keys.join(".");
+        changes.push(Difference {
+            from: at(now, &place).cloned(),
+            to: at(wanted, &place).cloned(),
+            path,
+        });
     }
 }
