@@ -10,6 +10,7 @@ mod api;
 mod backup;
 mod cards;
 mod client;
+mod contract;
 mod crashes;
 mod host;
 mod restore;

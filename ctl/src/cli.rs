@@ -20,8 +20,8 @@ pub(crate) struct Cli {
     #[arg(long, global = true)]
     pub(crate) json: bool,
 
-    /// The daemon's socket
-    #[arg(long, global = true, value_name = "PATH", env = "ORGKEEP_SOCKET")]
+    /// The daemon's socket [env: ORGKEEP_SOCKET]
+    #[arg(long, global = true, value_name = "PATH")]
     pub(crate) socket: Option<PathBuf>,
 
     #[command(subcommand)]

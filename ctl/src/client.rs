@@ -156,9 +156,10 @@ impl Client {
             .ok_or(ClientError::Empty)
     }
 
-    /// Deletes; a document answers only where there is something to say.
-    pub(crate) fn delete(&self, endpoint: &Endpoint) -> Result<Option<Document>, ClientError> {
-        self.call(Method::DELETE, endpoint, None)
+    /// Removes something; gives it as it last was.
+    pub(crate) fn delete(&self, endpoint: &Endpoint) -> Result<Document, ClientError> {
+        self.call(Method::DELETE, endpoint, None)?
+            .ok_or(ClientError::Empty)
     }
 
     /// Gives every item of a list to `each`, following all pages, until it answers `false`.

@@ -14,6 +14,8 @@ pub(crate) mod snapshots;
 pub(crate) mod status;
 pub(crate) mod store;
 
+use std::io::{BufRead, BufReader};
+
 use orgkeep_api::domain::DomainCard;
 
 use crate::cli::Command;
@@ -122,6 +124,33 @@ impl Context {
             }
             Ok(!output.is_closed())
         })
+    }
+
+    /// Prints every line of a list that may be long, read as one stream: as documents, or by `show`, until no one
+    /// reads. Gives the number of lines.
+    pub(crate) fn print_stream(
+        &mut self,
+        endpoint: &Endpoint,
+        show: &mut dyn FnMut(&mut Output, &str) -> Result<(), CommandError>,
+    ) -> Result<u64, CommandError> {
+        let stream = self.client.stream(endpoint, "application/x-ndjson", None)?;
+        let output = &mut self.output;
+        let mut lines = 0;
+        for line in BufReader::new(stream).lines() {
+            let line = line.map_err(|source| ClientError::Broken {
+                source: Box::new(source),
+            })?;
+            lines += 1;
+            if output.is_json() {
+                output.line(&line)?;
+            } else {
+                show(output, &line)?;
+            }
+            if output.is_closed() {
+                break;
+            }
+        }
+        Ok(lines)
     }
 }
 

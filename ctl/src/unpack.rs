@@ -56,21 +56,26 @@ pub(crate) struct Target {
 }
 
 impl Target {
+    /// Refuses `directory` if there is something in it.
+    pub(crate) fn look(directory: &Path) -> Result<(), UnpackError> {
+        // What cannot be looked at is told by making it.
+        if fs::read_dir(directory).is_ok_and(|mut entries| entries.next().is_some()) {
+            return Err(UnpackError::NotEmpty {
+                directory: directory.to_owned(),
+            });
+        }
+        Ok(())
+    }
+
     /// Makes `directory`, for the caller's eyes only, or takes it if it is there and empty.
     pub(crate) fn prepare(directory: &Path) -> Result<Self, UnpackError> {
+        Self::look(directory)?;
         let failed = |source| UnpackError::NotMade {
             directory: directory.to_owned(),
             source,
         };
         let made = match fs::read_dir(directory) {
-            Ok(mut entries) => {
-                if entries.next().is_some() {
-                    return Err(UnpackError::NotEmpty {
-                        directory: directory.to_owned(),
-                    });
-                }
-                false
-            }
+            Ok(_) => false,
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 DirBuilder::new()
                     .recursive(true)

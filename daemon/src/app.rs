@@ -14,6 +14,7 @@ use crate::events::Events;
 use crate::jobs::Jobs;
 use crate::keyring::Keyring;
 use crate::problem::{Problem, chain, sentence};
+use crate::refusals::Refusals;
 use crate::roles::RoleMap;
 use crate::scheduler::Scheduler;
 use crate::state::audit::Entry;
@@ -27,6 +28,8 @@ pub(crate) struct App {
     pub(crate) config: Config,
     /// Who may do what.
     pub(crate) roles: RoleMap,
+    /// Who was refused within the last minute.
+    pub(crate) refusals: Refusals,
     /// The time.
     pub(crate) clock: Arc<dyn Clock>,
     /// When the daemon started.
@@ -80,6 +83,7 @@ impl App {
             .unwrap_or(1);
         Ok(Arc::new(Self {
             roles: RoleMap::new(&config.roles, nix::unistd::geteuid().as_raw()),
+            refusals: Refusals::default(),
             started_at: clock.now(),
             clock,
             state,

@@ -1,14 +1,17 @@
 //! One request, parsed, and its answer: what handlers see instead of HTTP.
 
+use std::sync::mpsc::{SyncSender, sync_channel};
 use std::sync::{Mutex, PoisonError};
 
 use axum::body::{Body, Bytes};
 use axum::response::{IntoResponse, Response};
 use http::{HeaderValue, StatusCode, header};
 use orgkeep_api::system::Items;
+use orgkeep_engine::catalogue::ObjectType;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio::sync::mpsc;
+use zeroize::Zeroizing;
 
 use crate::problem::Problem;
 use crate::roles::Role;
@@ -27,8 +30,10 @@ pub(crate) struct Call {
     pub(crate) params: Vec<(String, String)>,
     /// The query's pairs, decoded.
     pub(crate) query: Vec<(String, String)>,
-    /// The body.
-    pub(crate) body: Bytes,
+    /// The body; it may hold secrets.
+    pub(crate) body: Zeroizing<Vec<u8>>,
+    /// What is wrong with the request itself: told to callers who have the role.
+    pub(crate) flaw: Option<Problem>,
     /// What they may do.
     pub(crate) role: Role,
     /// Whether `application/x-ndjson` was asked for.
@@ -45,7 +50,8 @@ impl Call {
         Self {
             params: Vec::new(),
             query: Vec::new(),
-            body: Bytes::new(),
+            body: Zeroizing::default(),
+            flaw: None,
             role,
             ndjson: false,
             last_event_id: None,
@@ -68,6 +74,12 @@ impl Call {
         let text = self.param(name);
         text.parse()
             .map_err(|_| Problem::not_found(format_args!("{what} `{text}`")))
+    }
+
+    /// The object type that the path names.
+    pub(crate) fn object_type(&self) -> Result<ObjectType, Problem> {
+        let read = self.param("type").parse();
+        read.map_err(|error| Problem::invalid(format!("type: {error}.")))
     }
 
     /// The last value of a query parameter that is not empty.
@@ -108,20 +120,40 @@ impl Call {
 
     /// How many rows a page is to have, with another number where the caller does not say.
     pub(crate) fn limit_or(&self, default: usize) -> Result<usize, Problem> {
-        let limit = self.query_as::<usize>("limit")?.unwrap_or(default);
-        if limit == 0 {
-            return Err(Problem::invalid("limit: write a number from 1 on."));
+        match self.query("limit").map(str::parse::<usize>) {
+            None => Ok(default),
+            Some(Ok(limit)) if limit > 0 => Ok(limit.min(LIMIT_MAX)),
+            Some(_) => Err(Problem::new(
+                "bad_request",
+                "limit: write a number from 1 on.",
+            )),
         }
-        Ok(limit.min(LIMIT_MAX))
     }
 
-    /// The body, read. An empty one counts as `{}`.
+    /// Where the page begins, read by `read`; `None` for the first page.
+    pub(crate) fn after<T>(
+        &self,
+        read: impl FnOnce(&str) -> Option<T>,
+    ) -> Result<Option<T>, Problem> {
+        let wrong = || Problem::new("bad_request", "after: give back what `next` said.");
+        self.query("after")
+            .map(|text| read(text).ok_or_else(wrong))
+            .transpose()
+    }
+
+    /// The body, read: an object. An empty one counts as `{}`.
     pub(crate) fn json<T: DeserializeOwned>(&self) -> Result<T, Problem> {
         let body: &[u8] = if self.body.is_empty() {
             b"{}"
         } else {
             &self.body
         };
+        // Without this a list of the members' values would be taken for the object.
+        if body.trim_ascii_start().first() == Some(&b'[') {
+            return Err(Problem::invalid(
+                "The body is not accepted: send an object.",
+            ));
+        }
         serde_json::from_slice(body).map_err(|error| match error.classify() {
             serde_json::error::Category::Data => {
                 Problem::invalid(format!("The body is not accepted: {error}."))
@@ -186,8 +218,6 @@ pub(crate) enum Answer {
     Json(StatusCode, Vec<u8>),
     /// Plain text of this content type.
     Text(&'static str, String),
-    /// Nothing to say.
-    Empty,
     /// Bytes as they come.
     Stream(&'static str, mpsc::Receiver<Result<Bytes, std::io::Error>>),
     /// Events of one job, or of all.
@@ -233,7 +263,7 @@ impl Answer {
                 response
             }
             Self::Text(content_type, text) => typed(content_type, Body::from(text)),
-            Self::Empty | Self::Events(_) => StatusCode::NO_CONTENT.into_response(),
+            Self::Events(_) => StatusCode::NO_CONTENT.into_response(),
             Self::Stream(content_type, pieces) => {
                 let stream = tokio_stream::wrappers::ReceiverStream::new(pieces);
                 typed(content_type, Body::from_stream(stream))
@@ -248,6 +278,8 @@ pub(crate) struct Rows {
     ndjson: bool,
     first: bool,
     buffer: Vec<u8>,
+    /// Tells that the answer has begun, or that nothing came of it; gone once that was told.
+    begun: Option<SyncSender<Result<(), Problem>>>,
     pieces: mpsc::Sender<Result<Bytes, std::io::Error>>,
 }
 
@@ -260,17 +292,19 @@ pub(crate) struct ReaderGone;
 const PIECE_BYTES: usize = 32 * 1024;
 
 impl Rows {
-    /// Starts `produce` on a thread of its own; the answer streams what it writes. A failure in the middle
-    /// breaks the stream off, so that it cannot be taken for a whole one.
+    /// Starts `produce` on a thread of its own; the answer streams what it writes. A failure before the first piece
+    /// is the answer; one in the middle breaks the stream off, so that it cannot be taken for a whole one.
     pub(crate) fn stream(
         call: &Call,
         produce: impl FnOnce(&mut Self) -> Result<(), Problem> + Send + 'static,
     ) -> Result<Answer, Problem> {
         let (pieces, answer) = mpsc::channel(STREAM_PIECES_MAX);
+        let (begun, begins) = sync_channel(1);
         let mut rows = Self {
             ndjson: call.ndjson,
             first: true,
             buffer: Vec::new(),
+            begun: Some(begun),
             pieces,
         };
         let content_type = if call.ndjson {
@@ -290,6 +324,10 @@ impl Rows {
                     .map_err(|gone| Problem::new("interrupted", gone.to_string()))
             });
             if let Err(problem) = ended {
+                if let Some(begun) = rows.begun.take() {
+                    drop(begun.send(Err(problem)));
+                    return;
+                }
                 tracing::warn!(code = problem.code(), "A stream broke off");
                 let broken = std::io::Error::other(problem.detail().to_owned());
                 if rows.pieces.blocking_send(Err(broken)).is_err() {
@@ -301,7 +339,14 @@ impl Rows {
             .name("stream".to_owned())
             .spawn(run)
             .map_err(|error| Problem::internal("No thread could be started", &error))?;
-        Ok(Answer::Stream(content_type, answer))
+        match begins.recv() {
+            Ok(Ok(())) => Ok(Answer::Stream(content_type, answer)),
+            Ok(Err(problem)) => Err(problem),
+            Err(_) => Err(Problem::new(
+                "internal",
+                "The request failed; the daemon's log says why.",
+            )),
+        }
     }
 
     /// Writes one row.
@@ -322,6 +367,9 @@ impl Rows {
     }
 
     fn flush(&mut self) -> Result<(), ReaderGone> {
+        if let Some(begun) = self.begun.take() {
+            begun.send(Ok(())).map_err(|_| ReaderGone)?;
+        }
         let piece = Bytes::from(std::mem::take(&mut self.buffer));
         if piece.is_empty() {
             return Ok(());

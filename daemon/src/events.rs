@@ -6,7 +6,7 @@
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use orgkeep_api::job::JobEvent;
+use orgkeep_api::job::{JobEvent, JobState};
 use tokio::sync::watch;
 
 /// How many events are kept for streams that reconnect.
@@ -84,12 +84,19 @@ impl Events {
             |event: &&Arc<JobEvent>| event.seq > after && job.is_none_or(|job| event.job.id == job);
         Missed::Events(ring.kept.iter().filter(wanted).cloned().collect())
     }
+
+    /// How the job stood in its newest event that is kept.
+    pub(crate) fn newest_state(&self, job: &str) -> Option<JobState> {
+        let ring = self.ring.lock().unwrap_or_else(PoisonError::into_inner);
+        let newest = ring.kept.iter().rev().find(|event| event.job.id == job);
+        newest.map(|event| event.job.state)
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use orgkeep_api::job::{Job, JobKind, JobProgress, JobState, Trigger};
+    use orgkeep_api::job::{Job, JobKind, JobProgress, Trigger};
 
     fn publish(events: &Events, job: &str) {
         let job = Job {
@@ -130,6 +137,8 @@ mod tests {
         assert_eq!(numbers(events.since(start, None)), [1, 2, 3]);
         assert_eq!(numbers(events.since(start + 1, Some("a"))), [3]);
         assert_eq!(numbers(events.since(events.newest(), None)), [] as [u64; 0]);
+        assert_eq!(events.newest_state("b"), Some(JobState::Running));
+        assert_eq!(events.newest_state("c"), None);
     }
 
     #[test]

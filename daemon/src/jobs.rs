@@ -4,22 +4,16 @@
 //! is visible only after its row is durable and the write-ahead logs are cut. Jobs that the daemon's end
 //! interrupts are queued again at the next start, under the same id.
 
+mod documents;
+mod live;
+
 use std::collections::{BTreeMap, VecDeque};
 use std::panic::AssertUnwindSafe;
-use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use bytes::Bytes;
-use jiff::Timestamp;
-use orgkeep_api::job::{
-    BackupMode, Job, JobError, JobEvent, JobKind, JobProgress, JobState, ReportItem, Trigger,
-};
-use orgkeep_engine::clock;
+use orgkeep_api::job::{BackupMode, Job, JobKind, JobState, Trigger};
 use orgkeep_engine::id::{JobId, PlanId};
-use orgkeep_engine::monitor::{Monitor, Progress};
-use serde_json::value::RawValue;
-use tokio::sync::mpsc;
 
 use crate::app::App;
 use crate::operations;
@@ -27,82 +21,19 @@ use crate::problem::Problem;
 use crate::state::domains::DomainRecord;
 use crate::state::jobs::JobRecord;
 
+pub(crate) use documents::report_items;
+use documents::{PARAMS, SKIPPED, WARNINGS, document, tell};
+use live::Stop;
+pub(crate) use live::{Done, ExportSink, Failure, Live};
+
 /// How many jobs run at one time, over all domains.
 const RUNNING_MAX: usize = 8;
 /// How many jobs wait at most; more are refused.
 const QUEUED_MAX: usize = 1000;
 /// How often a job is begun again after the daemon ended in its middle.
 const ATTEMPTS_MAX: u32 = 5;
-/// The shortest time between two events of one job's progress, in milliseconds.
-const PROGRESS_EVERY_MS: i64 = 200;
-/// How many remarks of one job are kept.
-const WARNINGS_MAX: usize = 1000;
 /// How long an export waits to be fetched, in seconds.
 const EXPORT_WAITS_SECONDS: i64 = 600;
-
-/// The code and the words of a scheduled run that could not start.
-const SKIPPED: (&str, &str) = (
-    "key_management_not_enabled",
-    "skipped: key management is not enabled",
-);
-
-/// Who asked a running job to stop.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[repr(u8)]
-enum Stop {
-    No = 0,
-    Caller = 1,
-    Shutdown = 2,
-}
-
-/// Where an export's bytes go.
-pub(crate) type ExportSink = mpsc::Sender<Result<Bytes, std::io::Error>>;
-
-/// A job that runs.
-#[derive(Debug)]
-pub(crate) struct Live {
-    app: std::sync::Weak<App>,
-    /// Its id.
-    pub(crate) id: JobId,
-    stop: AtomicU8,
-    facts: Mutex<LiveFacts>,
-    sink: Mutex<Option<ExportSink>>,
-}
-
-#[derive(Debug)]
-struct LiveFacts {
-    record: JobRecord,
-    progress: JobProgress,
-    waited_ms: u64,
-    warnings: Vec<String>,
-    told_at: Timestamp,
-}
-
-/// What an operation came to.
-#[derive(Debug, Clone, Default)]
-pub(crate) struct Done {
-    /// Whether something could not be read or written.
-    pub(crate) with_errors: bool,
-    /// The result, a JSON object.
-    pub(crate) result: Option<String>,
-    /// What was done, object by object.
-    pub(crate) items: Vec<ReportItem>,
-}
-
-/// Why an operation did not come to its result.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Failure {
-    /// It stopped because it was asked to.
-    Cancelled,
-    /// It failed.
-    Failed(Problem),
-}
-
-impl<E: Into<Problem>> From<E> for Failure {
-    fn from(error: E) -> Self {
-        Self::Failed(error.into())
-    }
-}
 
 /// What is asked for.
 #[derive(Debug)]
@@ -420,13 +351,6 @@ impl Jobs {
     }
 }
 
-/// What a sealed column is for.
-const PARAMS: &str = "job params";
-const RESULT: &str = "job result";
-const DETAIL: &str = "job error";
-const WARNINGS: &str = "job warnings";
-const REPORT: &str = "job report";
-
 fn record_of(app: &App, new: &NewJob<'_>) -> Result<JobRecord, Problem> {
     let id = JobId::random().map_err(|error| Problem::internal("No id could be made", &error))?;
     let params = new
@@ -536,290 +460,6 @@ fn run(app: &Arc<App>, live: &Arc<Live>) {
     app.scheduler.poke();
 }
 
-impl Live {
-    fn new(app: &Arc<App>, record: JobRecord, sink: Option<ExportSink>) -> Self {
-        Self {
-            app: Arc::downgrade(app),
-            id: record.id,
-            stop: AtomicU8::new(Stop::No as u8),
-            facts: Mutex::new(LiveFacts {
-                record,
-                progress: JobProgress::default(),
-                waited_ms: 0,
-                warnings: Vec::new(),
-                told_at: Timestamp::UNIX_EPOCH,
-            }),
-            sink: Mutex::new(sink),
-        }
-    }
-
-    fn facts(&self) -> MutexGuard<'_, LiveFacts> {
-        self.facts.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// A copy of its row.
-    pub(crate) fn record(&self) -> JobRecord {
-        self.facts().record.clone()
-    }
-
-    /// What was asked for, JSON.
-    pub(crate) fn params(&self, app: &App) -> Result<zeroize::Zeroizing<Vec<u8>>, Problem> {
-        let sealed = self.facts().record.params.clone().unwrap_or_default();
-        app.unseal(PARAMS, &sealed)
-    }
-
-    /// Where an export's bytes go.
-    pub(crate) fn sink(&self) -> Option<ExportSink> {
-        self.sink
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone()
-    }
-
-    /// Ends an export's stream; after a failure so that it cannot be taken for a whole one.
-    fn close_sink(&self, ended_well: bool) {
-        let sink = self
-            .sink
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .take();
-        let broken = || std::io::Error::other("the export did not come to its end");
-        if let Some(sink) = sink.filter(|_| !ended_well)
-            && sink.try_send(Err(broken())).is_err()
-        {
-            tracing::debug!(job = %self.id, "The reader of the export was gone, or stood still");
-        }
-    }
-
-    /// A remark that stops nothing; ids only.
-    pub(crate) fn warn(&self, text: String) {
-        self.report(Progress::Warning(text));
-    }
-
-    fn ask(&self, stop: Stop) {
-        self.stop.store(stop as u8, Ordering::SeqCst);
-    }
-
-    fn is_asked(&self, stop: Stop) -> bool {
-        self.stop.load(Ordering::SeqCst) == stop as u8
-    }
-
-    fn begin(&self, app: &App) -> Result<(), Problem> {
-        let mut facts = self.facts();
-        facts.record.state = JobState::Running;
-        facts.record.attempts += 1;
-        if facts.record.started_at.is_none() {
-            facts.record.started_at = Some(app.clock.now());
-        }
-        let record = facts.record.clone();
-        drop(facts);
-        tracing::info!(job = %self.id, kind = %record.kind, domain = record.domain.as_deref(), "A job begins");
-        app.state()?.update_job(&record)?;
-        tell(app, &self.document(), None);
-        Ok(())
-    }
-
-    /// Makes the end durable. Until it is taken out of the running ones the job still shows as running.
-    fn end(&self, app: &App, outcome: Result<Done, Failure>) -> JobRecord {
-        let facts = self.facts();
-        let mut record = facts.record.clone();
-        record.progress = serde_json::to_string(&facts.progress).ok();
-        let warnings = serde_json::to_vec(&facts.warnings).unwrap_or_default();
-        drop(facts);
-        record.warnings = app.seal(WARNINGS, &warnings).ok();
-        let mut report = None;
-        match outcome {
-            Ok(done) => {
-                record.state = if done.with_errors {
-                    JobState::CompletedWithErrors
-                } else {
-                    JobState::Succeeded
-                };
-                let result = done.result.as_ref();
-                record.result = result.and_then(|result| app.seal(RESULT, result.as_bytes()).ok());
-                report = serde_json::to_vec(&done.items)
-                    .ok()
-                    .and_then(|items| app.seal(REPORT, &items).ok());
-            }
-            Err(Failure::Cancelled)
-                if self.is_asked(Stop::Shutdown) && record.kind != JobKind::Export =>
-            {
-                record.state = JobState::Queued;
-                record.attempts = record.attempts.saturating_sub(1);
-            }
-            Err(Failure::Cancelled) => {
-                record.state = JobState::Cancelled;
-                record.error_code = Some("cancelled".to_owned());
-            }
-            Err(Failure::Failed(problem)) => {
-                record.state = JobState::Failed;
-                record.error_code = Some(problem.code().to_owned());
-                record.error_detail = app.seal(DETAIL, problem.detail().as_bytes()).ok();
-            }
-        }
-        if record.state.is_final() {
-            record.finished_at = Some(app.clock.now());
-        }
-        tracing::info!(job = %self.id, kind = %record.kind, state = %record.state, code = record.error_code.as_deref(), "A job ends");
-        let kept = app.state().and_then(|state| {
-            if let Some(report) = &report {
-                state.set_job_report(self.id, report)?;
-            }
-            Ok(state.update_job(&record)?)
-        });
-        if let Err(problem) = kept {
-            tracing::error!(job = %self.id, code = problem.code(), "A job's end could not be noted; it is taken up again at the next start");
-        }
-        record
-    }
-
-    /// The job as it stands.
-    pub(crate) fn document(&self) -> Job {
-        let facts = self.facts();
-        let mut record = facts.record.clone();
-        record.progress = None;
-        let progress = facts.progress.clone();
-        drop(facts);
-        match self.app.upgrade() {
-            Some(app) => Job {
-                progress,
-                ..document(&app, &record)
-            },
-            None => Job {
-                progress,
-                ..bare_document(&record)
-            },
-        }
-    }
-}
-
-impl Monitor for Live {
-    fn report(&self, progress: Progress) {
-        let Some(app) = self.app.upgrade() else {
-            return;
-        };
-        let now = app.clock.now();
-        let mut facts = self.facts();
-        let mut warning = None;
-        match progress {
-            Progress::Phase { name, total } => {
-                facts.progress.phase = Some(name.to_owned());
-                facts.progress.done = 0;
-                facts.progress.total = total;
-                facts.told_at = Timestamp::UNIX_EPOCH;
-            }
-            Progress::Done { object_type, count } => {
-                facts.progress.done += count;
-                if let Some(object_type) = object_type {
-                    *facts
-                        .progress
-                        .by_type
-                        .entry(object_type.name().to_owned())
-                        .or_default() += count;
-                }
-            }
-            Progress::Request => {
-                facts.progress.requests += 1;
-                metrics::counter!("orgkeep_okta_requests_total").increment(1);
-            }
-            Progress::RateLimited { millis } => {
-                facts.waited_ms += millis;
-                facts.progress.rate_limited_s = facts.waited_ms / 1000;
-                metrics::counter!("orgkeep_okta_rate_limited_milliseconds_total").increment(millis);
-            }
-            Progress::BytesNew(bytes) => {
-                facts.progress.bytes_new += bytes;
-                metrics::counter!("orgkeep_store_bytes_written_total").increment(bytes);
-            }
-            Progress::Warning(text) => {
-                tracing::warn!(job = %self.id, "{text}");
-                if facts.warnings.len() < WARNINGS_MAX {
-                    facts.warnings.push(text.clone());
-                }
-                warning = Some(text);
-            }
-        }
-        let quiet = now.as_millisecond() - facts.told_at.as_millisecond() < PROGRESS_EVERY_MS;
-        if quiet && warning.is_none() {
-            return;
-        }
-        facts.told_at = now;
-        drop(facts);
-        tell(&app, &self.document(), warning);
-    }
-
-    fn is_cancelled(&self) -> bool {
-        !self.is_asked(Stop::No)
-    }
-}
-
-/// Publishes a job as it stands.
-fn tell(app: &App, job: &Job, warning: Option<String>) {
-    let at = clock::to_text(app.clock.now());
-    let job = job.clone();
-    app.events.publish(|seq| JobEvent {
-        seq,
-        at,
-        job,
-        warning,
-    });
-}
-
-/// A row as a document, with what is sealed opened.
-fn document(app: &App, record: &JobRecord) -> Job {
-    let mut job = bare_document(record);
-    if let (Some(error), Some(sealed)) = (&mut job.error, &record.error_detail)
-        && let Ok(detail) = app.unseal(DETAIL, sealed)
-    {
-        error.detail = String::from_utf8_lossy(&detail).into_owned();
-    }
-    if let Some(sealed) = &record.result {
-        let opened = app.unseal(RESULT, sealed).ok();
-        let text = opened.and_then(|bytes| String::from_utf8(bytes.to_vec()).ok());
-        job.result = text.and_then(|text| RawValue::from_string(text).ok());
-    }
-    job
-}
-
-/// A row as a document, without what is sealed.
-fn bare_document(record: &JobRecord) -> Job {
-    let error = record.error_code.as_ref().map(|code| JobError {
-        code: code.clone(),
-        detail: if record.started_at.is_none() && code == SKIPPED.0 {
-            SKIPPED.1.to_owned()
-        } else {
-            format!("{}.", Problem::title_of(code))
-        },
-    });
-    Job {
-        id: record.id.to_string(),
-        domain: record.domain.clone(),
-        kind: record.kind,
-        trigger: record.trigger,
-        state: record.state,
-        created_at: clock::to_text(record.created_at),
-        started_at: record.started_at.map(clock::to_text),
-        finished_at: record.finished_at.map(clock::to_text),
-        progress: record
-            .progress
-            .as_ref()
-            .and_then(|progress| serde_json::from_str(progress).ok())
-            .unwrap_or_default(),
-        error,
-        result: None,
-    }
-}
-
-/// A job's report rows, opened.
-pub(crate) fn report_items(app: &App, id: JobId) -> Result<Vec<ReportItem>, Problem> {
-    let Some(sealed) = app.state()?.job_report(id)? else {
-        return Ok(Vec::new());
-    };
-    let opened = app.unseal(REPORT, &sealed)?;
-    serde_json::from_slice(&opened)
-        .map_err(|error| Problem::internal("The report cannot be read", &error))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -827,6 +467,7 @@ mod tests {
     use crate::state::domains::tests::record as domain;
     use crate::state::jobs::tests::job;
     use orgkeep_engine::id::DomainId;
+    use tokio::sync::mpsc;
 
     #[test]
     fn a_domain_has_one_job_at_a_time_and_a_rebuild_runs_alone() {

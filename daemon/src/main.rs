@@ -5,7 +5,7 @@
 //! | `config`, `lock`, `socket`, `logging` | The outside: settings, data directory, socket, log |
 //! | `app`, `serve` | What the parts share; the daemon's life from start to shutdown |
 //! | `state`, `stores`, `keyring`, `recovery` | The database, the store, the keys, and what the store keeps of the state |
-//! | `roles`, `routes`, `call`, `problem`, `failures`, `openapi` | Who may do what; the table of routes; requests and answers |
+//! | `roles`, `refusals`, `routes`, `dispatch`, `call`, `problem`, `failures`, `openapi` | Who may do what; the table of routes; requests and answers |
 //! | `handlers`, `cards`, `settings`, `org` | What each route does |
 //! | `jobs`, `operations`, `events`, `scheduler` | What runs in the background |
 
@@ -13,6 +13,7 @@ mod app;
 mod call;
 mod cards;
 mod config;
+mod dispatch;
 mod events;
 mod failures;
 mod handlers;
@@ -25,6 +26,7 @@ mod operations;
 mod org;
 mod problem;
 mod recovery;
+mod refusals;
 mod roles;
 mod routes;
 mod scheduler;

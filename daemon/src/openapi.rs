@@ -88,7 +88,7 @@ fn document() -> OpenApi {
 fn docs(route: &Route) -> Vec<Doc> {
     let gives = match route.gives {
         Gives::One(doc) | Gives::Created(doc) | Gives::List(doc) | Gives::Events(doc) => Some(doc),
-        Gives::Accepted | Gives::Raw(_) | Gives::Nothing => None,
+        Gives::Accepted | Gives::Raw(_) => None,
     };
     route.takes.into_iter().chain(gives).collect()
 }
@@ -134,7 +134,6 @@ fn status(gives: Gives) -> &'static str {
     match gives {
         Gives::Created(_) => "201",
         Gives::Accepted => "202",
-        Gives::Nothing => "204",
         Gives::One(_) | Gives::List(_) | Gives::Events(_) | Gives::Raw(_) => "200",
     }
 }
@@ -156,7 +155,6 @@ fn answer(gives: Gives) -> ResponseBuilder {
             kind,
             RefOr::T(Schema::Object(ObjectBuilder::new().build())),
         ),
-        Gives::Nothing => return response.description("Done"),
     };
     let (kind, content) = content(kind, schema);
     response.description(text).content(kind, content)

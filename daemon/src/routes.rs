@@ -1,15 +1,8 @@
 //! The table of routes: method, path, least role, handler, documents. Everything else is derived from it: the
 //! router, who may do what, what is audited, and the OpenAPI document.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use axum::Router;
-use axum::body::{Body, Bytes};
-use axum::extract::{ConnectInfo, Query, RawPathParams, Request, State};
-use axum::response::{IntoResponse, Response};
-use axum::routing::{MethodFilter, MethodRouter, on};
-use http::{Uri, header};
 use orgkeep_api::domain::{AddDomain, DomainCard, Enabled, Reauthorize, Settings, SettingsPatch};
 use orgkeep_api::job::{Job, JobEvent, JobReport, StartBackup};
 use orgkeep_api::restore::{Action, ApplyPlan, RestorePlan, StartPlan};
@@ -18,17 +11,12 @@ use orgkeep_api::store::{StartCheck, StoreStatus};
 use orgkeep_api::system::{AuditRow, KeysStatus, ScopesToGrant, Status};
 
 use crate::app::App;
-use crate::call::{Answer, Call, forbidden};
+use crate::call::{Answer, Call};
 use crate::handlers::{domains, events, exports, jobs, objects, plans, snapshots, store, system};
 use crate::openapi::Doc;
 use crate::problem::Problem;
+use crate::roles::Role;
 use crate::roles::Role::{CloudAdmin, ProductAdmin, Viewer};
-use crate::roles::{Role, SystemNames, identify};
-use crate::socket::PeerInfo;
-use crate::state::audit::Entry;
-
-/// The largest request body, in bytes: credentials and selections are small.
-const BODY_BYTES_MAX: usize = 1024 * 1024;
 
 /// An HTTP method.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -58,8 +46,6 @@ pub(crate) enum Gives {
     Events(Doc),
     /// Something else, of this content type.
     Raw(&'static str),
-    /// 204.
-    Nothing,
 }
 
 /// One row of the table.
@@ -218,7 +204,7 @@ pub(crate) const ROUTES: &[Route] = &[
         "/v1/domains/{d}",
         CloudAdmin,
         "domain.remove",
-        Gives::Nothing,
+        Gives::One(Doc::of::<DomainCard>()),
         domains::remove,
     )
     .query(&["erase"]),
@@ -320,7 +306,7 @@ pub(crate) const ROUTES: &[Route] = &[
         "/v1/snapshots/{s}",
         CloudAdmin,
         "snapshot.remove",
-        Gives::Nothing,
+        Gives::One(Doc::of::<Snapshot>()),
         snapshots::remove,
     )
     .query(&["domain"]),
@@ -481,215 +467,9 @@ pub(crate) const ROUTES: &[Route] = &[
     ),
 ];
 
-/// The router of the whole table.
-pub(crate) fn router(app: Arc<App>) -> Router {
-    let mut by_path: BTreeMap<&'static str, Vec<&'static Route>> = BTreeMap::new();
-    for route in ROUTES {
-        by_path.entry(route.path).or_default().push(route);
-    }
-    let mut router = Router::new();
-    for (path, routes) in by_path {
-        let mut methods: MethodRouter<Arc<App>> = MethodRouter::new();
-        for route in routes {
-            let filter = match route.method {
-                Method::Get => MethodFilter::GET,
-                Method::Post => MethodFilter::POST,
-                Method::Put => MethodFilter::PUT,
-                Method::Patch => MethodFilter::PATCH,
-                Method::Delete => MethodFilter::DELETE,
-            };
-            let handler =
-                move |State(app): State<Arc<App>>,
-                      ConnectInfo(peer): ConnectInfo<PeerInfo>,
-                      params: RawPathParams,
-                      request: Request| serve(app, route, peer, params, request);
-            methods = methods.merge(on(filter, handler));
-        }
-        router = router.route(path, methods.fallback(no_such_method));
-    }
-    router.fallback(no_such_path).with_state(app)
-}
-
-async fn no_such_path(
-    State(app): State<Arc<App>>,
-    ConnectInfo(peer): ConnectInfo<PeerInfo>,
-    uri: Uri,
-) -> Response {
-    let problem = Problem::not_found(format_args!("path {}", uri.path()));
-    nothing_there(app, peer, problem).await
-}
-
-async fn no_such_method(
-    State(app): State<Arc<App>>,
-    ConnectInfo(peer): ConnectInfo<PeerInfo>,
-) -> Response {
-    nothing_there(
-        app,
-        peer,
-        Problem::new(
-            "method_not_allowed",
-            "See /v1/openapi.json for what there is.",
-        ),
-    )
-    .await
-}
-
-/// Callers without a role learn nothing, not even what is not there.
-async fn nothing_there(app: Arc<App>, peer: PeerInfo, problem: Problem) -> Response {
-    let answer = tokio::task::spawn_blocking(move || match role_of(&app, &peer) {
-        Some(_) => problem,
-        None => refuse(&app, &peer, "unknown", None, forbidden(None, Viewer)),
-    });
-    answer.await.map_or_else(
-        |_| Problem::new("internal", "").into_response(),
-        IntoResponse::into_response,
-    )
-}
-
-/// Reads the request, carries it out on a thread that may block, and writes the answer.
-async fn serve(
-    app: Arc<App>,
-    route: &'static Route,
-    peer: PeerInfo,
-    params: RawPathParams,
-    request: Request,
-) -> Response {
-    let params = params
-        .iter()
-        .map(|(key, value)| (key.to_owned(), value.to_owned()))
-        .collect();
-    let (parts, body) = request.into_parts();
-    let Ok(query) = Query::<Vec<(String, String)>>::try_from_uri(&parts.uri) else {
-        return Problem::new("bad_request", "The query cannot be read.").into_response();
-    };
-    let text = |name: header::HeaderName| {
-        parts
-            .headers
-            .get(name)
-            .and_then(|value| value.to_str().ok())
-            .map(str::to_owned)
-    };
-    let ndjson = text(header::ACCEPT).is_some_and(|accept| accept.contains("application/x-ndjson"));
-    let last_event_id = parts
-        .headers
-        .get("last-event-id")
-        .and_then(|value| value.to_str().ok()?.parse().ok());
-    let body = match read_body(body).await {
-        Ok(body) => body,
-        Err(problem) => return problem.into_response(),
-    };
-    let for_events = Arc::clone(&app);
-    let work = move || {
-        let mut call = Call::new(Viewer);
-        call.params = params;
-        call.query = query.0;
-        call.body = body;
-        call.ndjson = ndjson;
-        call.last_event_id = last_event_id;
-        let answer = carry_out(&app, route, &peer, &mut call);
-        (answer, last_event_id)
-    };
-    match tokio::task::spawn_blocking(work).await {
-        Ok((Ok(Answer::Events(job)), after)) => events::response(for_events, job, after),
-        Ok((Ok(answer), _)) => answer.into_http(),
-        Ok((Err(problem), _)) => problem.into_response(),
-        Err(_) => Problem::new("internal", "The request failed; the daemon's log says why.")
-            .into_response(),
-    }
-}
-
-async fn read_body(body: Body) -> Result<Bytes, Problem> {
-    axum::body::to_bytes(body, BODY_BYTES_MAX)
-        .await
-        .map_err(|_| Problem::new("too_large", "Send at most 1 MiB."))
-}
-
-/// Checks the role, the query and the body, calls the handler, and notes what is to be noted.
-fn carry_out(
-    app: &Arc<App>,
-    route: &Route,
-    peer: &PeerInfo,
-    call: &mut Call,
-) -> Result<Answer, Problem> {
-    metrics::counter!("orgkeep_requests_total", "action" => route.action).increment(1);
-    let role = role_of(app, peer);
-    let Some(role) = role.filter(|role| *role >= route.role) else {
-        return Err(refuse(
-            app,
-            peer,
-            route.action,
-            call.target(),
-            forbidden(role, route.role),
-        ));
-    };
-    call.role = role;
-    if let Some((unknown, _)) = call
-        .query
-        .iter()
-        .find(|(key, _)| !route.query.contains(&key.as_str()))
-    {
-        return Err(Problem::invalid(format!(
-            "The query parameter `{unknown}` is not known here."
-        )));
-    }
-    let answer = (route.handler)(app, call);
-    let refused = answer
-        .as_ref()
-        .is_err_and(|problem| problem.code() == "forbidden");
-    if route.audited || refused {
-        let outcome = answer
-            .as_ref()
-            .map_or_else(|problem| problem.code(), |_| "ok");
-        note(app, peer, route.action, call.target(), outcome)?;
-    }
-    answer
-}
-
-fn role_of(app: &App, peer: &PeerInfo) -> Option<Role> {
-    let who = peer.peer();
-    app.roles
-        .role_of(&identify(who.uid, who.gid, who.pid), &SystemNames)
-}
-
-/// Notes the refusal, then gives it. Where it cannot be noted it is refused all the same.
-fn refuse(
-    app: &App,
-    peer: &PeerInfo,
-    action: &str,
-    target: Option<String>,
-    problem: Problem,
-) -> Problem {
-    tracing::warn!(uid = peer.peer().uid, action, "A caller was refused");
-    metrics::counter!("orgkeep_requests_refused_total").increment(1);
-    if let Err(failed) = note(app, peer, action, target, problem.code()) {
-        tracing::error!(
-            code = failed.code(),
-            "A refusal could not be noted in the audit log"
-        );
-    }
-    problem
-}
-
-fn note(
-    app: &App,
-    peer: &PeerInfo,
-    action: &str,
-    target: Option<String>,
-    outcome: &str,
-) -> Result<(), Problem> {
-    app.audit(&Entry {
-        peer: Some(peer.peer()),
-        action: action.to_owned(),
-        target,
-        outcome: outcome.to_owned(),
-    })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::app::tests::app;
-    use crate::state::audit::Peer;
 
     fn least(method: Method, path: &str) -> Role {
         let found = ROUTES
@@ -751,58 +531,5 @@ mod tests {
                 route.path
             );
         }
-    }
-
-    fn ask(
-        app: &Arc<App>,
-        uid: u32,
-        method: Method,
-        path: &str,
-        call: &mut Call,
-    ) -> Result<Answer, Problem> {
-        let route = ROUTES
-            .iter()
-            .find(|route| route.method == method && route.path == path)
-            .unwrap();
-        let peer = PeerInfo::of(Peer {
-            uid,
-            gid: 65_000,
-            pid: None,
-        });
-        carry_out(app, route, &peer, call)
-    }
-
-    #[test]
-    fn refusals_are_audited_and_unknown_parameters_refused() {
-        let directory = tempfile::tempdir().unwrap();
-        let app = app(directory.path());
-        let mut call = Call::new(Viewer);
-        let stranger = ask(&app, 4243, Method::Get, "/v1/status", &mut call).unwrap_err();
-        assert_eq!(stranger.code(), "forbidden");
-        ask(&app, 4242, Method::Get, "/v1/status", &mut call).unwrap();
-        let viewer = ask(&app, 4242, Method::Post, "/v1/store/reindex", &mut call).unwrap_err();
-        assert_eq!(viewer.code(), "forbidden");
-        let rows = app.state().unwrap().audit_rows(0, 9).unwrap();
-        let noted: Vec<_> = rows
-            .iter()
-            .map(|row| (row.uid, row.action.as_str(), row.outcome.as_str()))
-            .collect();
-        let expected = [
-            (Some(4243), "status", "forbidden"),
-            (Some(4242), "store.reindex", "forbidden"),
-        ];
-        assert_eq!(noted, expected);
-        call.query = vec![("colour".to_owned(), "red".to_owned())];
-        let unknown = ask(&app, 0, Method::Get, "/v1/jobs", &mut call).unwrap_err();
-        assert_eq!(unknown.code(), "invalid_value");
-    }
-
-    #[test]
-    fn a_check_of_all_data_needs_more_than_a_check() {
-        let directory = tempfile::tempdir().unwrap();
-        let app = app(directory.path());
-        let mut call = Call::new(ProductAdmin);
-        call.body = Bytes::from_static(b"{\"read_data\":true}");
-        assert_eq!(store::check(&app, &call).unwrap_err().code(), "forbidden");
     }
 }

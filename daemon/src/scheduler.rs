@@ -142,6 +142,7 @@ impl Scheduler {
 pub(crate) fn run(app: &Arc<App>) {
     loop {
         app.jobs.expire(app);
+        app.note_counted_refusals(Some(app.clock.now()));
         recovery::recover(app);
         let next = tick(app);
         let now = app.clock.now();

@@ -16,10 +16,10 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use crate::app::App;
 use crate::config::Config;
+use crate::dispatch;
 use crate::lock;
 use crate::problem::Problem;
 use crate::recovery;
-use crate::routes;
 use crate::scheduler;
 use crate::socket::{Bound, PeerInfo};
 
@@ -86,6 +86,7 @@ fn take_up(app: &Arc<App>) {
 }
 
 fn settle(app: &App) -> Result<(), Problem> {
+    app.note_counted_refusals(None);
     recovery::keep_audit_head(app)?;
     app.stores.checkpoint()?;
     Ok(app.state()?.checkpoint()?)
@@ -108,7 +109,8 @@ async fn serve(app: &Arc<App>, listener: StdListener) -> anyhow::Result<()> {
     let mut interrupt = signal(SignalKind::interrupt()).context("could not listen for signals")?;
     listener.set_nonblocking(true).context("could not listen")?;
     let listener = UnixListener::from_std(listener).context("could not listen")?;
-    let service = routes::router(Arc::clone(app)).into_make_service_with_connect_info::<PeerInfo>();
+    let service =
+        dispatch::router(Arc::clone(app)).into_make_service_with_connect_info::<PeerInfo>();
     let ended = app.shutdown.clone();
     let server = axum::serve(listener, service).with_graceful_shutdown(ended.cancelled_owned());
     let mut server = std::pin::pin!(server.into_future());

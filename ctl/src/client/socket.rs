@@ -5,8 +5,12 @@ use std::path::PathBuf;
 use nix::unistd::geteuid;
 use orgkeep_api::paths::{SYSTEM_SOCKET, client_sockets};
 
-/// The first default socket that is there: of this user's own daemon, then the machine's.
+/// The socket that `ORGKEEP_SOCKET` names, else the first default one that is there: of this user's own daemon, then
+/// the machine's.
 pub(crate) fn default_socket() -> PathBuf {
+    if let Some(named) = environment("ORGKEEP_SOCKET") {
+        return named.into();
+    }
     let candidates = client_sockets(&environment, geteuid().is_root());
     let present = candidates.iter().find(|socket| socket.exists());
     present
@@ -20,5 +24,5 @@ pub(crate) fn default_socket() -> PathBuf {
     reason = "the one reader of ctl's environment"
 )]
 fn environment(name: &str) -> Option<String> {
-    std::env::var(name).ok()
+    std::env::var(name).ok().filter(|value| !value.is_empty())
 }

@@ -1,7 +1,5 @@
 //! `orgkeepctl diff`
 
-use std::io::{BufRead, BufReader};
-
 use clap::Args;
 use orgkeep_api::snapshot::{AttributeChange, ChangeKind, DiffLine};
 
@@ -43,29 +41,13 @@ pub(crate) fn run(arguments: &Arguments, context: &mut Context) -> Result<Exit, 
     if arguments.attributes {
         endpoint = endpoint.with("attributes", "true");
     }
-    let stream = context
-        .client
-        .stream(&endpoint, "application/x-ndjson", None)?;
-    let output = &mut context.output;
-    let mut lines = 0u64;
-    for line in BufReader::new(stream).lines() {
-        let line = line.map_err(|source| ClientError::Broken {
-            source: Box::new(source),
-        })?;
-        if output.is_closed() {
-            break;
-        }
-        lines += 1;
-        if output.is_json() {
-            output.line(&line)?;
-        } else {
-            let change =
-                serde_json::from_str(&line).map_err(|source| ClientError::Malformed { source })?;
-            show(&change, output)?;
-        }
-    }
-    if lines == 0 && !output.is_json() {
-        output.line("Nothing differs.")?;
+    let lines = context.print_stream(&endpoint, &mut |output, line| {
+        let change =
+            serde_json::from_str(line).map_err(|source| ClientError::Malformed { source })?;
+        show(&change, output)
+    })?;
+    if lines == 0 && !context.output.is_json() {
+        context.output.line("Nothing differs.")?;
     }
     Ok(Exit::Done)
 }

@@ -243,17 +243,15 @@ fn remove(
         endpoint = endpoint.with("erase", "true");
     }
     let document = context.client.delete(&endpoint)?;
-    match document {
-        Some(document) if context.output.is_json() => context.output.document(&document)?,
-        None if context.output.is_json() => {}
-        _ => context.output.line(&format!(
-            "{} domain {domain}",
-            if erase {
-                "removed and erased"
-            } else {
-                "removed"
-            }
-        ))?,
+    if context.output.is_json() {
+        context.output.document(&document)?;
+    } else {
+        let done = if erase {
+            "removed and erased"
+        } else {
+            "removed"
+        };
+        context.output.line(&format!("{done} domain {domain}"))?;
     }
     Ok(Exit::Done)
 }

@@ -34,33 +34,39 @@ pub(crate) struct Arguments {
 
 pub(crate) fn run(arguments: &Arguments, context: &mut Context) -> Result<Exit, CommandError> {
     let domain = context.domain(arguments.domain.as_deref())?;
-    let target = Target::prepare(&arguments.output)?;
-    let last = fetch(arguments, &domain, &target, context);
+    Target::look(&arguments.output)?;
+    let job = start(arguments, &domain, context)?;
+    // Made only once the daemon permits it: a refusal leaves no directory behind.
+    let target = match Target::prepare(&arguments.output) {
+        Ok(target) => target,
+        Err(error) => {
+            jobs::cancel(&job, context)?;
+            return Err(error.into());
+        }
+    };
+    let last = fetch(&job, &target, context);
     if last.is_err() {
         target.abandon();
     }
     jobs::print_ended(context, &last?)
 }
 
-fn fetch(
-    arguments: &Arguments,
-    domain: &str,
-    target: &Target,
-    context: &Context,
-) -> Result<Document, CommandError> {
+fn start(arguments: &Arguments, domain: &str, context: &Context) -> Result<Document, CommandError> {
     let body = StartExport {
         snapshot: snapshots::find_id(context, Some(domain), &arguments.snapshot)?,
         types: arguments.types.clone(),
         format: arguments.format,
     };
-    let job = context
-        .client
-        .post(&Endpoint::new(&["domains", domain, "exports"]), &body)?;
+    let endpoint = Endpoint::new(&["domains", domain, "exports"]);
+    Ok(context.client.post(&endpoint, &body)?)
+}
+
+fn fetch(job: &Document, target: &Target, context: &Context) -> Result<Document, CommandError> {
     let id = job.read::<Job>()?.id;
-    let stream =
-        context
-            .client
-            .stream(&Endpoint::new(&["exports", &id]), "application/x-tar", None)?;
+    let endpoint = Endpoint::new(&["exports", &id]);
+    let stream = context
+        .client
+        .stream(&endpoint, "application/x-tar", None)?;
     target.unpack(stream)?;
-    follow(context, &job)
+    follow(context, job)
 }

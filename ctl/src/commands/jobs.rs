@@ -80,14 +80,22 @@ pub(crate) fn run(arguments: Arguments, context: &mut Context) -> Result<Exit, C
             Ok(Exit::Done)
         }
         Some(Command::Cancel { id }) => {
-            let job = context
-                .client
-                .post(&Endpoint::new(&["jobs", id, "cancel"]), &Nothing {})?;
+            let job = ask_to_stop(id, context)?;
             print(context, &job)?;
             Ok(Exit::Done)
         }
         Some(Command::Report { id, format }) => report(id, format.as_deref(), context),
     }
+}
+
+fn ask_to_stop(id: &str, context: &Context) -> Result<Document, CommandError> {
+    let endpoint = Endpoint::new(&["jobs", id, "cancel"]);
+    Ok(context.client.post(&endpoint, &Nothing {})?)
+}
+
+/// Asks a job that was started to stop.
+pub(crate) fn cancel(job: &Document, context: &Context) -> Result<(), CommandError> {
+    ask_to_stop(&job.read::<Job>()?.id, context).map(|_| ())
 }
 
 /// Prints a job that was started; follows it to its end first if that is wanted.

@@ -3,6 +3,7 @@
 use clap::{Args, Subcommand};
 use orgkeep_api::snapshot::{ObjectLine, Version};
 
+use crate::client::ClientError;
 use crate::client::endpoint::Endpoint;
 use crate::commands::{CommandError, Context, snapshots};
 use crate::exit::Exit;
@@ -91,15 +92,17 @@ fn list(arguments: &Arguments, context: &mut Context) -> Result<(), CommandError
         .with_some("type", arguments.object_type.as_deref())
         .with_some("match", arguments.matching.as_deref());
     // Printed as they come: an org has too many objects to lay them out together.
-    context.print_list(&endpoint, &mut |output, item| {
-        let object: ObjectLine = item.read()?;
+    context.print_stream(&endpoint, &mut |output, line| {
+        let object: ObjectLine =
+            serde_json::from_str(line).map_err(|source| ClientError::Malformed { source })?;
         let name = object.name.as_deref().unwrap_or(NONE);
         output.line(&printable(&format!(
             "{:<26} {:<22} {name}",
             object.object_type, object.id
         )))?;
         Ok(())
-    })
+    })?;
+    Ok(())
 }
 
 fn history(

@@ -116,10 +116,10 @@ fn list(domain: Option<&str>, context: &mut Context) -> Result<(), CommandError>
 fn remove(one: &One, context: &mut Context) -> Result<(), CommandError> {
     let id = find_id(context, one.domain.as_deref(), &one.snapshot)?;
     let document = context.client.delete(&Endpoint::new(&["snapshots", &id]))?;
-    match document {
-        Some(document) if context.output.is_json() => context.output.document(&document)?,
-        None if context.output.is_json() => {}
-        _ => context.output.line(&format!("removed snapshot {id}"))?,
+    if context.output.is_json() {
+        context.output.document(&document)?;
+    } else {
+        context.output.line(&format!("removed snapshot {id}"))?;
     }
     Ok(())
 }

@@ -268,7 +268,8 @@ pub(crate) fn keys_needed(domain: &DomainRecord) -> Problem {
     )
 }
 
-/// Forgets a domain; its data is kept unless it is to be erased. A forgotten one can still be erased, by its old name.
+/// Forgets a domain; its data is kept unless it is to be erased. A forgotten one can still be erased, by its old name. Gives
+/// the card as it last was.
 pub(crate) fn remove(app: &Arc<App>, call: &Call) -> Result<Answer, Problem> {
     let name = call.param("d");
     let erase = call.query_as::<bool>("erase")?.unwrap_or(false);
@@ -291,6 +292,7 @@ pub(crate) fn remove(app: &Arc<App>, call: &Call) -> Result<Answer, Problem> {
             "A job of this domain waits or runs. Cancel it first, or wait for its end.",
         ));
     }
+    let card = card(app, &record)?;
     if erase {
         if let Some(store) = app.stores.existing()? {
             store.erase_domain(record.id)?;
@@ -312,5 +314,5 @@ pub(crate) fn remove(app: &Arc<App>, call: &Call) -> Result<Answer, Problem> {
     state.checkpoint()?;
     app.scheduler.poke();
     tracing::info!(domain = %record.name, erased = erase, "A domain was removed");
-    Ok(Answer::Empty)
+    Ok(card)
 }

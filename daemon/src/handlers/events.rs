@@ -104,9 +104,10 @@ impl Streaming {
         }
         match self.app.events.since(self.after, self.job.as_deref()) {
             Missed::Events(events) => {
-                // A stream that resumes after the job's last event has nothing to wait for.
-                if events.is_empty() && self.job.is_some() {
-                    self.end_if_over().await;
+                if events.is_empty()
+                    && let Some(job) = self.job.clone()
+                {
+                    self.end_if_over(&job).await;
                 }
                 self.waiting.extend(events);
             }
@@ -130,12 +131,23 @@ impl Streaming {
         self.waiting.extend(jobs.into_iter().map(event));
     }
 
-    async fn end_if_over(&mut self) {
+    /// Ends a stream that was sent all there is to its job.
+    async fn end_if_over(&mut self, job: &str) {
+        match self.app.events.newest_state(job) {
+            // The end was sent before the stream was resumed.
+            Some(state) if state.is_final() => {
+                self.ended = true;
+                return;
+            }
+            // Its next event is yet to come.
+            Some(_) => return,
+            None => {}
+        }
+        // It ended in an earlier run of the daemon, or so long ago that its events are not kept.
         let jobs = self.jobs().await;
         if jobs.iter().any(|job| !job.state.is_final()) {
             return;
         }
-        // Its last event may be on its way, or was sent before the stream was resumed: the end is told in any case.
         let at = clock::to_text(self.app.clock.now());
         let seq = self.after;
         let event = |job| {

@@ -24,9 +24,9 @@ pub(crate) fn list(app: &Arc<App>, call: &Call) -> Result<Answer, Problem> {
         state: call.query_as("state")?,
     };
     let limit = call.limit()?;
-    let mut records = app
-        .state()?
-        .jobs(&filter, call.query_as("after")?, limit + 1)?;
+    let mut records =
+        app.state()?
+            .jobs(&filter, call.after(|text| text.parse().ok())?, limit + 1)?;
     let more = records.len() > limit;
     records.truncate(limit);
     let next = records

@@ -89,17 +89,11 @@ fn page(
 ) -> Result<Answer, Problem> {
     // Each page walks the type from its beginning, so the fewer pages the better.
     let limit = call.limit_or(LIMIT_MAX)?;
-    let (from_type, from) = match call.query("after") {
-        None => (None, 0),
-        Some(after) => {
-            let read = after
-                .split_once(':')
-                .and_then(|(name, n)| Some((name.parse().ok()?, n.parse().ok()?)));
-            let (object_type, n): (ObjectType, u64) =
-                read.ok_or_else(|| Problem::invalid("after: give back what `next` said."))?;
-            (Some(object_type), n)
-        }
-    };
+    let after = call.after(|text| {
+        let (name, n) = text.split_once(':')?;
+        Some((name.parse::<ObjectType>().ok()?, n.parse::<u64>().ok()?))
+    })?;
+    let (from_type, from) = after.map_or((None, 0), |(name, n)| (Some(name), n));
     let mut lines = Vec::new();
     let mut next = None;
     let skipped = |object_type: &&ObjectType| from_type.is_some_and(|from| **object_type != from);
@@ -147,7 +141,7 @@ fn reader(app: &App, call: &Call) -> Result<SnapshotReader, Problem> {
 /// The object as it was backed up, with what moves by itself under `observed`.
 pub(crate) fn show(app: &Arc<App>, call: &Call) -> Result<Answer, Problem> {
     let reader = reader(app, call)?;
-    let object_type: ObjectType = call.parsed("type", "type")?;
+    let object_type = call.object_type()?;
     let id = call.param("id");
     let stored = reader.get(object_type, id)?;
     let stored = stored
@@ -177,7 +171,7 @@ pub(crate) fn show(app: &Arc<App>, call: &Call) -> Result<Answer, Problem> {
 /// One line a version, newest first.
 pub(crate) fn history(app: &Arc<App>, call: &Call) -> Result<Answer, Problem> {
     let domain = domain(app, call.param("d"))?;
-    let object_type: ObjectType = call.parsed("type", "type")?;
+    let object_type = call.object_type()?;
     let id = call.param("id");
     let mut versions = app
         .stores

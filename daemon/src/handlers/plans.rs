@@ -179,7 +179,7 @@ pub(crate) fn actions(app: &Arc<App>, call: &Call) -> Result<Answer, Problem> {
         None => std::collections::BTreeMap::new(),
     };
     let limit = call.limit()?;
-    let after = call.query_as::<u32>("after")?.unwrap_or(0);
+    let after = call.after(|text| text.parse::<u32>().ok())?.unwrap_or(0);
     let mut rest = plan.actions.into_iter().filter(|action| action.seq > after);
     let rows: Vec<Action> = rest
         .by_ref()

@@ -28,17 +28,12 @@ pub(crate) fn list(app: &Arc<App>, call: &Call) -> Result<Answer, Problem> {
         None => Vec::new(),
     };
     let limit = call.limit()?;
-    let start = match call.query("after") {
-        None => 0,
-        Some(after) => {
-            let place = snapshots
-                .iter()
-                .position(|info| info.id.to_string() == after);
-            1 + place.ok_or_else(|| {
-                Problem::invalid(format!("after: `{after}` is no snapshot of this list."))
-            })?
-        }
+    let place = |after: &str| {
+        snapshots
+            .iter()
+            .position(|info| info.id.to_string() == after)
     };
+    let start = call.after(place)?.map_or(0, |place| place + 1);
     let page: Vec<_> = snapshots.iter().skip(start).take(limit).collect();
     let next = page
         .last()
@@ -65,6 +60,7 @@ pub(crate) fn pin(app: &Arc<App>, call: &Call) -> Result<Answer, Problem> {
     show(app, call)
 }
 
+/// Gives the snapshot as it last was.
 pub(crate) fn remove(app: &Arc<App>, call: &Call) -> Result<Answer, Problem> {
     let info = found(app, call)?;
     if app.jobs.is_busy(info.domain) {
@@ -73,10 +69,11 @@ pub(crate) fn remove(app: &Arc<App>, call: &Call) -> Result<Answer, Problem> {
             "A job of this domain waits or runs. Remove the snapshot once it has ended.",
         ));
     }
+    let removed = document(&info, domain_name(app, info.domain)?);
     app.stores
         .domain(app, info.domain)?
         .remove_snapshot(info.id)?;
-    Ok(Answer::Empty)
+    Answer::ok(&removed)
 }
 
 /// The snapshot that the path names, in the domain that path or query name.

@@ -150,7 +150,7 @@ pub(crate) fn audit(app: &Arc<App>, call: &Call) -> Result<Answer, Problem> {
         return Answer::ok(&state.audit_verify(recovery::audit_witness(app).unwrap_or_default())?);
     }
     let limit = call.limit()?;
-    let after = call.query_as::<u64>("after")?.unwrap_or(0);
+    let after = call.after(|text| text.parse::<u64>().ok())?.unwrap_or(0);
     let mut rows = state.audit_rows(after, limit + 1)?;
     let more = rows.len() > limit;
     rows.truncate(limit);
