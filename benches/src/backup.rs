@@ -86,8 +86,9 @@ fn measure(
     let measured = Measured {
         title,
         objects: protected_items(installation)?,
-        requests: job["progress"]["requests"]
-            .as_u64()
+        requests: job
+            .pointer("/progress/requests")
+            .and_then(Value::as_u64)
             .context("a job without requests")?,
         requests_minimum: okta.minimum_requests().values().sum::<usize>() as u64,
         wall_seconds: job_seconds(&job)?,
@@ -131,14 +132,19 @@ fn mib(bytes: u64) -> f64 {
 
 fn protected_items(installation: &Installation) -> anyhow::Result<u64> {
     let card = installation.ctl(&["domains", "show", "bench"])?;
-    let items: BTreeMap<String, u64> = serde_json::from_value(card["protected_items"].clone())?;
+    let items: BTreeMap<String, u64> = serde_json::from_value(
+        card.get("protected_items")
+            .context("a card without counts")?
+            .clone(),
+    )?;
     Ok(items.values().sum())
 }
 
 fn job_seconds(job: &Value) -> anyhow::Result<f64> {
     let moment = |field: &str| -> anyhow::Result<jiff::Timestamp> {
-        Ok(job[field]
-            .as_str()
+        Ok(job
+            .get(field)
+            .and_then(Value::as_str)
             .with_context(|| format!("a job without {field}"))?
             .parse()?)
     };
@@ -151,7 +157,11 @@ fn job_seconds(job: &Value) -> anyhow::Result<f64> {
 fn change_one_percent(okta: &OktaSim) {
     for id in okta.ids("user").iter().step_by(100) {
         let user = okta.admin().get(&format!("/api/v1/users/{id}"));
-        if user.body["status"] != "DEPROVISIONED" {
+        if user
+            .body
+            .get("status")
+            .is_some_and(|status| status != "DEPROVISIONED")
+        {
             let changed = json!({ "profile": { "title": "Changed by the benchmark" } });
             okta.admin().post(&format!("/api/v1/users/{id}"), changed);
         }
