@@ -2,7 +2,7 @@
 //!
 //! | Module | What it is for |
 //! | --- | --- |
-//! | `config`, `lock`, `socket`, `logging` | The outside: settings, data directory, socket, log |
+//! | `config`, `lock`, `socket`, `logging`, `memory` | The outside: settings, data directory, socket, log, allocator |
 //! | `app`, `serve` | What the parts share; the daemon's life from start to shutdown |
 //! | `state`, `stores`, `keyring`, `recovery` | The database, the store, the keys, and what the store keeps of the state |
 //! | `roles`, `refusals`, `routes`, `dispatch`, `call`, `problem`, `failures`, `openapi` | Who may do what; the table of routes; requests and answers |
@@ -21,6 +21,7 @@ mod jobs;
 mod keyring;
 mod lock;
 mod logging;
+mod memory;
 mod openapi;
 mod operations;
 mod org;
@@ -44,6 +45,7 @@ use clap::Parser;
 use crate::config::{Args, Config};
 
 fn main() -> ExitCode {
+    memory::settle();
     match run(&Args::parse()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {

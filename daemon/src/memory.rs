@@ -1,0 +1,37 @@
+//! Keeps the process small.
+
+use std::ffi::OsStr;
+use std::os::unix::process::CommandExt;
+use std::process::Command;
+
+/// How many arenas the system's allocator may have; one that reads this knows it from its start only.
+const ARENAS: &str = "MALLOC_ARENA_MAX";
+const ARENAS_MAX: &str = "2";
+
+/// Starts the program over, in the same process, with few arenas, unless its environment says how many.
+///
+/// The system's allocator gives threads arenas of their own, up to eight a core, and each keeps what the threads of ended
+/// jobs leave behind: measured at 100,000 users, 245 MiB after three backups, and 186 MiB with two arenas.
+/// An allocator of our own choice was measured too (mimalloc: 292 MiB).
+pub(crate) fn settle() {
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "it is for the allocator, before there is a configuration"
+    )]
+    let told = std::env::var_os(ARENAS).is_some();
+    if told || !cfg!(target_env = "gnu") {
+        return;
+    }
+    let mut arguments = std::env::args_os();
+    let name = arguments.next();
+    if let Ok(program) = std::env::current_exe() {
+        // It returns only where that could not be done; the daemon then runs all the same, and takes more.
+        drop(
+            Command::new(&program)
+                .arg0(name.as_deref().unwrap_or(OsStr::new("orgkeepd")))
+                .args(arguments)
+                .env(ARENAS, ARENAS_MAX)
+                .exec(),
+        );
+    }
+}
