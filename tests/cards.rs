@@ -422,3 +422,58 @@ fn a_backup_that_runs_is_not_started_twice_and_can_be_cancelled() {
     assert!(daemon.json_lines(["snapshots"]).is_empty());
     daemon.ctl(["jobs", "show", "0000000000000000"]).code(6);
 }
+
+#[test]
+fn a_scheduled_run_without_key_management_is_recorded_as_skipped() {
+    let okta = OktaSim::with_users(5);
+    let daemon = TestDaemon::bare();
+    daemon
+        .add(&okta, "acme", &["--skip-keys", "--schedule", "* * * * *"])
+        .success();
+    let job = until("the run that is due is recorded", || {
+        daemon.json_lines(["jobs", "--kind", "backup"]).pop()
+    });
+    assert_eq!(job["trigger"], "schedule", "{job}");
+    let detail = job["error"]["detail"].as_str().unwrap();
+    assert!(
+        detail.contains("skipped: key management is not enabled"),
+        "{job}"
+    );
+    assert!(daemon.json_lines(["snapshots"]).is_empty());
+    assert!(daemon.json(["domains", "show", "acme"])["last_backup"].is_null());
+}
+
+#[test]
+fn runs_missed_while_the_daemon_was_down_are_caught_up_once() {
+    let okta = OktaSim::with_users(5);
+    let mut daemon = TestDaemon::bare();
+    daemon
+        .add(&okta, "acme", &["--enable-keys", "--schedule", "@daily"])
+        .success();
+    assert!(daemon.json_lines(["jobs", "--kind", "backup"]).is_empty());
+    assert!(daemon.terminate().success());
+    // As if the daemon had last looked at its schedules days ago.
+    let database = rusqlite::Connection::open(daemon.data().join("state.db")).unwrap();
+    let moved = database.execute(
+        "UPDATE domains SET record = json_set(record, '$.schedule_from',
+         strftime('%Y-%m-%dT%H:%M:%SZ', 'now', '-4 days'))",
+        [],
+    );
+    assert_eq!(moved.unwrap(), 1);
+    drop(database);
+
+    daemon.restart();
+    let caught_up = |jobs: &[Value]| {
+        let done = jobs.iter().all(|job| job["state"] == "succeeded");
+        (done && !jobs.is_empty()).then(|| jobs.len())
+    };
+    let jobs = until("the missed runs are caught up", || {
+        caught_up(&daemon.json_lines(["jobs", "--kind", "backup"]))
+    });
+    assert_eq!(jobs, 1);
+    assert!(daemon.terminate().success());
+    daemon.restart();
+    let jobs = daemon.json_lines(["jobs", "--kind", "backup"]);
+    assert_eq!(jobs.len(), 1, "{jobs:?}");
+    assert_eq!(jobs[0]["trigger"], "catch_up");
+}
