@@ -55,6 +55,12 @@ pub(crate) fn run(config: Config) -> anyhow::Result<()> {
         .spawn(move || scheduler::run(&for_scheduler))
         .context("could not start the scheduler")?;
 
+    let for_opening = Arc::clone(&app);
+    let opening = std::thread::Builder::new()
+        .name("open-domains".to_owned())
+        .spawn(move || open_domains(&for_opening))
+        .context("could not start opening the domains")?;
+
     let served = runtime.block_on(serve(&app, listener));
     tracing::info!("The daemon ends");
     notify(&[NotifyState::Stopping]);
@@ -63,6 +69,9 @@ pub(crate) fn run(config: Config) -> anyhow::Result<()> {
     drop(bound);
     if scheduler.join().is_err() {
         tracing::error!("The scheduler had panicked");
+    }
+    if opening.join().is_err() {
+        tracing::error!("Opening the domains had panicked");
     }
     runtime.shutdown_timeout(REQUESTS_PATIENCE);
     if let Err(problem) = settle(&app) {
@@ -82,6 +91,20 @@ fn take_up(app: &Arc<App>) {
             code = problem.code(),
             "Unfinished jobs could not be taken up"
         );
+    }
+}
+
+/// Opens every domain that has its keys, so that the index catches up with records it has not seen: after a crash, or
+/// where `index.db` was lost.
+fn open_domains(app: &Arc<App>) {
+    let domains = app.state().and_then(|state| Ok(state.domains()?));
+    for domain in domains.unwrap_or_default() {
+        if !domain.keys_enabled {
+            continue;
+        }
+        if let Err(problem) = app.stores.domain(app, domain.id) {
+            tracing::warn!(domain = %domain.name, code = problem.code(), "The domain's snapshots could not be opened");
+        }
     }
 }
 
