@@ -465,7 +465,7 @@ fn runs_missed_while_the_daemon_was_down_are_caught_up_once() {
     daemon.restart();
     let caught_up = |jobs: &[Value]| {
         let done = jobs.iter().all(|job| job["state"] == "succeeded");
-        (done && !jobs.is_empty()).then(|| jobs.len())
+        (done && !jobs.is_empty()).then_some(jobs.len())
     };
     let jobs = until("the missed runs are caught up", || {
         caught_up(&daemon.json_lines(["jobs", "--kind", "backup"]))
