@@ -313,14 +313,14 @@ fn list(
     let (mut count, mut filled) = (0u64, 0u64);
     while let Some(page) = pages.next_page()? {
         reader.check_cancelled()?;
-        let raw = page.items()?;
-        filled += u64::from(!raw.is_empty());
+        let raw = page.items();
+        filled += u64::from(raw.len() > 0);
         count += u64::try_from(raw.len()).unwrap_or(0);
         if filled == 2 {
             output.tell(0, Message::Paged(object_type))?;
         }
         if then_get {
-            for item in &raw {
+            for item in raw {
                 match top_level_str(item, "id") {
                     Some(id) => output.add(Work::Get {
                         object_type,
@@ -330,7 +330,7 @@ fn list(
                 }
             }
         } else {
-            let items = reader.items(object_type, None, &raw, filter)?;
+            let items = reader.items(object_type, None, raw, filter)?;
             hand_on(object_type, items, output)?;
         }
     }
@@ -601,7 +601,7 @@ fn read_under(
             listed.count = 0;
             listed.filled = 0;
         }
-        let items = reader.items(object_type, Some(parent), &page.items()?, None)?;
+        let items = reader.items(object_type, Some(parent), page.items(), None)?;
         listed.filled += u64::from(items.count > 0);
         listed.count += items.count;
         all.bytes += items.bytes;
