@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use super::paths::{expand, last_segment};
 use crate::canonical::{Divider, Json, top_level_str};
@@ -23,6 +24,8 @@ pub(super) struct Reader<'a> {
     /// The needed types under each type that has such.
     children: BTreeMap<ObjectType, Vec<ObjectType>>,
     pub(super) monitor: &'a dyn Monitor,
+    /// Held by whoever gathers a long list.
+    long_list: Mutex<()>,
 }
 
 /// An object that other objects live under.
@@ -55,6 +58,17 @@ pub(super) struct Items {
     pub(super) bytes: usize,
     /// Why an item could not be kept, if one could not.
     pub(super) broken: Option<String>,
+}
+
+/// Why an item cannot be kept that nothing can be called by.
+pub(super) const NO_ID: &str = "an object has no id";
+
+/// The key of a relation that says nothing beyond its two ends; `None` for an item without one, and for other types.
+pub(super) fn bare_key(object_type: ObjectType, raw: &[u8]) -> Option<Cow<'_, str>> {
+    let IdRule::UnderParent(name) = object_type.entry().id else {
+        return None;
+    };
+    top_level_str(raw, name).filter(|text| !text.is_empty())
 }
 
 /// What is the same for all items of a page.
@@ -105,6 +119,7 @@ impl<'a> Reader<'a> {
             needed,
             children,
             monitor,
+            long_list: Mutex::default(),
         }
     }
 
@@ -132,6 +147,13 @@ impl<'a> Reader<'a> {
         } else {
             Ok(())
         }
+    }
+
+    /// Waits until nobody else gathers a long list.
+    pub(super) fn begin_long_list(&self) -> MutexGuard<'_, ()> {
+        self.long_list
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Brings the items of one page into canonical form.
@@ -190,7 +212,7 @@ impl<'a> Reader<'a> {
     ) -> Result<(), ItemError> {
         let object_type = taking.object_type;
         let id = identify(object_type, raw, taking.parent)
-            .ok_or_else(|| ItemError::Broken("an object has no id".to_owned()))?;
+            .ok_or_else(|| ItemError::Broken(NO_ID.to_owned()))?;
         if let Some(children) = taking.children {
             let as_parent = as_parent(object_type, &id, taking.parent, children, raw);
             items.parents.push(as_parent);
@@ -199,8 +221,7 @@ impl<'a> Reader<'a> {
             return Ok(());
         }
         let object = self.canonical(object_type, id, taking.parent, raw, divider)?;
-        items.bytes +=
-            size_of::<Canonical>() + object.id.len() + object.body.len() + object.observed.len();
+        items.bytes += bytes_of(&object);
         items.objects.push(object);
         Ok(())
     }
@@ -265,6 +286,13 @@ impl<'a> Reader<'a> {
             Err(error) => Err(error),
         }
     }
+}
+
+/// The memory that an object takes.
+pub(super) fn bytes_of(object: &Canonical) -> usize {
+    let parent = object.parent.as_ref().map_or(0, String::len);
+    let text = object.id.len() + parent + object.body.len() + object.observed.len();
+    size_of::<Canonical>() + text
 }
 
 /// What an object is to the types that live under it.
