@@ -159,17 +159,20 @@ impl Member {
     }
 }
 
-/// The first eight bytes of a key as a number that orders as they do; a shorter key is filled up with zeros, which
-/// no key holds: control characters are written as escapes.
-fn prefix(key: &[u8]) -> u64 {
-    match key.first_chunk::<8>() {
-        Some(first) => u64::from_be_bytes(*first),
-        None => key
-            .iter()
-            .chain(std::iter::repeat(&0))
-            .take(8)
-            .fold(0, |prefix, byte| (prefix << 8) | u64::from(*byte)),
-    }
+/// The first eight bytes of the key that ends at `end`, as a number that orders as they do; a shorter key is filled up
+/// with zeros, which no key holds: control characters are written as escapes.
+fn prefix(text: &[u8], start: usize, end: usize) -> u64 {
+    let rest = text.get(start..).unwrap_or_default();
+    let first = match rest.first_chunk::<8>() {
+        Some(first) => *first,
+        None => std::array::from_fn(|place| rest.get(place).copied().unwrap_or_default()),
+    };
+    let beyond = match end.saturating_sub(start) {
+        0 => u64::MAX,
+        bytes @ 1..8 => u64::MAX >> (8 * bytes),
+        _ => 0,
+    };
+    u64::from_be_bytes(first) & !beyond
 }
 
 /// What a parser fills while it reads, to be used again.
@@ -547,15 +550,11 @@ impl<'a> Parser<'a> {
         self.string(out)?;
         let key_end = self.place(out) - 1;
         let prefix = if self.copied == written {
-            prefix(
-                self.bytes
-                    .get(read_from + 1..self.at - 1)
-                    .unwrap_or_default(),
-            )
+            prefix(self.bytes, read_from + 1, self.at - 1)
         } else {
             // It had escapes.
             self.flush(out);
-            prefix(out.get(start + 1..key_end).unwrap_or_default())
+            prefix(out, start + 1, key_end)
         };
         self.leave_out_space(out);
         if self.peek() != Some(b':') {
@@ -747,6 +746,8 @@ fn read_string(raw: &[u8]) -> Option<(Cow<'_, str>, &[u8])> {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
     use proptest::prelude::*;
 
     use super::*;
@@ -936,6 +937,95 @@ mod tests {
         })
     }
 
+    /// An object with keys that rules name, and with keys that differ only after some bytes.
+    fn any_object() -> impl Strategy<Value = serde_json::Value> {
+        let key = prop::sample::select(vec![
+            "a",
+            "b",
+            "lastLogin",
+            "lastLogi",
+            "lastLogins",
+            "_links",
+            "_link",
+            "_embedded",
+            "accessPolicy",
+            "accessPolicies",
+            "href",
+            "",
+            "q\"",
+            "\u{1}",
+            "\u{e9}\u{1f600}x",
+        ]);
+        let members = move |value: BoxedStrategy<serde_json::Value>| {
+            proptest::collection::vec((key.clone(), value), 0..8).prop_map(|members| {
+                let members = members
+                    .into_iter()
+                    .map(|(key, value)| (key.to_owned(), value));
+                serde_json::Value::Object(members.collect())
+            })
+        };
+        let leaf = prop_oneof![
+            Just(serde_json::Value::Null),
+            any::<i64>().prop_map(Into::into),
+            "[a-z\"/\\\\\u{1f}\u{e9}]{0,20}".prop_map(Into::into),
+        ];
+        let inner = leaf.prop_recursive(3, 30, 6, move |inner| {
+            prop_oneof![
+                proptest::collection::vec(inner.clone(), 0..4).prop_map(Into::into),
+                members(inner.boxed()),
+            ]
+        });
+        let key = prop::sample::select(vec!["a", "b", "lastLogin", "_links", "_embedded", "z"]);
+        proptest::collection::vec((key, inner), 0..8).prop_map(|members| {
+            let members = members
+                .into_iter()
+                .map(|(key, value)| (key.to_owned(), value));
+            serde_json::Value::Object(members.collect())
+        })
+    }
+
+    /// What the rules leave of a value: the slow, obvious way.
+    fn divided(
+        value: Json,
+        rules: &Rules,
+        path: &str,
+        observed: &mut BTreeMap<String, Json>,
+    ) -> Json {
+        match value {
+            Json::Array(items) => {
+                let inner = rules.each.as_deref().unwrap_or(rules::plain());
+                let item =
+                    |(place, item)| divided(item, inner, &format!("{path}[{place}]"), observed);
+                Json::Array(items.into_iter().enumerate().map(item).collect())
+            }
+            Json::Object(members) => {
+                let mut kept = BTreeMap::new();
+                for (key, value) in members {
+                    let dot = if path.is_empty() { "" } else { "." };
+                    let below = format!("{path}{dot}{key}");
+                    match rules.member(key.as_bytes()) {
+                        rules::Member::Drop => {}
+                        rules::Member::Plain => {
+                            kept.insert(key, divided(value, rules::plain(), &below, observed));
+                        }
+                        rules::Member::Ruled(inner) if inner.observed => {
+                            observed.insert(below, value);
+                        }
+                        rules::Member::Ruled(inner) => {
+                            let value = divided(value, inner, &below, observed);
+                            let empty = matches!(value.to_bytes().as_slice(), b"{}" | b"[]");
+                            if !(inner.only && empty) {
+                                kept.insert(key, value);
+                            }
+                        }
+                    }
+                }
+                Json::Object(kept)
+            }
+            value => value,
+        }
+    }
+
     /// Writes with the keys of each object reversed, spaces between, and every character of strings escaped.
     fn write_oddly(value: &serde_json::Value, out: &mut String) {
         let odd = |text: &str, out: &mut String| {
@@ -980,6 +1070,39 @@ mod tests {
             prop_assert_eq!(&canonical_json(&form).unwrap(), &form);
             prop_assert_eq!(&Json::parse(odd.as_bytes()).unwrap().to_bytes(), &form);
             prop_assert_eq!(serde_json::from_slice::<serde_json::Value>(&form).unwrap(), value);
+        }
+
+        #[test]
+        fn objects_are_divided_as_slowly(value in any_object(), odd in any::<bool>(), fault in 0usize..2000, byte in any::<u8>()) {
+            let mut rules = Rules::default();
+            rules.mark("lastLogin", false, |place| place.observed = true);
+            rules.mark("a[].lastLogin", false, |place| place.observed = true);
+            rules.mark("a.*.b", false, |place| place.observed = true);
+            rules.mark("_links.accessPolicy.href", false, |_| {});
+            let mut raw = value.to_string();
+            if odd {
+                raw.clear();
+                write_oddly(&value, &mut raw);
+            }
+            let mut divider = Divider::default();
+            // The buffers are used again, also after an error.
+            let cut = raw.as_bytes().get(..raw.len() - 1).unwrap();
+            prop_assert!(divider.divide_by(&rules, cut).is_err());
+            let split = divider.divide_by(&rules, raw.as_bytes()).unwrap();
+            let mut observed = BTreeMap::new();
+            let body = divided(Json::parse(raw.as_bytes()).unwrap(), &rules, "", &mut observed);
+            prop_assert_eq!(&split.body, &body.to_bytes());
+            let aside = if observed.is_empty() { Vec::new() } else { Json::Object(observed).to_bytes() };
+            prop_assert_eq!(&split.observed, &aside);
+            // With one byte changed it is still canonical, or refused.
+            let mut raw = raw.into_bytes();
+            let at = fault % raw.len();
+            raw[at] = byte;
+            match (divider.divide_by(&rules, &raw), Json::parse(&raw)) {
+                (Ok(split), _) => prop_assert_eq!(Json::parse(&split.body).unwrap().to_bytes(), split.body),
+                (Err(_), Ok(Json::Object(_))) => prop_assert!(false, "refused: {}", String::from_utf8_lossy(&raw)),
+                (Err(_), _) => {}
+            }
         }
 
         #[test]
