@@ -33,6 +33,27 @@ fn reindex(dir: &Path) -> Result<(), StoreError> {
     Ok(())
 }
 
+/// Three of seven backups are removed.
+fn removals(dir: &Path) -> Result<(), StoreError> {
+    let (store, domain) = open_at(dir)?;
+    for ops in seven_backups() {
+        write(&domain, &ops, 1000)?;
+    }
+    let snapshots = store.snapshots(DOMAIN)?;
+    for at in [1, 3, 4] {
+        domain.remove_snapshot(snapshots[snapshots.len() - 1 - at].id)?;
+    }
+    Ok(())
+}
+
+fn prune(dir: &Path) -> Result<(), StoreError> {
+    let (_, domain) = open_at(dir)?;
+    let mut options = PruneOptions::at(Timestamp::from_second(4_000_000_000).unwrap());
+    (options.bytes_min, options.small_packs_min) = (0, 2);
+    assert_eq!(domain.prune(&options, &Silent)?.problems, []);
+    Ok(())
+}
+
 /// Copies what lies in a directory into another.
 fn copy(from: &Path, to: &Path) {
     for entry in fs::read_dir(from).unwrap() {
@@ -60,6 +81,12 @@ fn cases() -> Vec<Case> {
     let ops = two_backups();
     let first = model(&State::new(), &ops[0]);
     let second = model(&first, &ops[1]);
+    let mut all = vec![State::new()];
+    for ops in seven_backups() {
+        let next = model(all.last().unwrap(), &ops);
+        all.push(next);
+    }
+    let kept = [1, 3, 6, 7].map(|at| all[at].clone()).to_vec();
     vec![
         Case {
             operation: first_backup,
@@ -77,6 +104,12 @@ fn cases() -> Vec<Case> {
             operation: reindex,
             prepared: vec![first_backup, second_backup],
             states: vec![first, second],
+            adds: 0,
+        },
+        Case {
+            operation: prune,
+            prepared: vec![removals],
+            states: kept,
             adds: 0,
         },
     ]
@@ -118,7 +151,7 @@ fn at_every_step(case: &Case, strike: &dyn Fn(u64), end: &dyn Fn(&Path, &Path) -
     for prepare in &case.prepared {
         prepare(template.path()).unwrap();
     }
-    let before = case.prepared.len();
+    let before = case.states.len() - case.adds - usize::from(case.adds > 0);
     for step in 1.. {
         let dir = tempfile::tempdir().unwrap();
         copy(template.path(), dir.path());
