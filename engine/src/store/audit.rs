@@ -168,9 +168,14 @@ impl DomainStore {
         let shared = &self.shared;
         let prefix = format!("{}/packs/", shared.domain);
         let states = index::prune::pack_states(&shared.inner.index.read(), shared.domain)?;
-        let (doomed, indexed): (Vec<_>, Vec<_>) = states.iter().partition(|state| state.doomed);
-        let indexed: BTreeMap<PackId, u64> = indexed
-            .into_iter()
+        let doomed: BTreeSet<PackId> = states
+            .iter()
+            .filter(|state| state.doomed)
+            .map(|state| state.id)
+            .collect();
+        let indexed: BTreeMap<PackId, u64> = states
+            .iter()
+            .filter(|state| !state.doomed)
             .map(|state| (state.id, state.bytes))
             .collect();
         let mut there = BTreeSet::new();
@@ -187,7 +192,7 @@ impl DomainStore {
                 continue;
             };
             there.insert(pack);
-            if doomed.iter().any(|state| state.id == pack) {
+            if doomed.contains(&pack) {
                 // Nothing of it is needed; the next prune deletes it.
                 continue;
             }

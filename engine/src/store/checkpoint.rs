@@ -7,6 +7,7 @@ use rusqlite::Connection;
 use super::StoreError;
 use super::domain::{NAME_SEAL, ReadIn, Shared, WATERMARK_SEAL, chain, damaged};
 use super::reindex::StoreProblem;
+use crate::blobs::BlobError;
 use crate::chunk::Key;
 use crate::id::{DomainId, PackId, SnapshotId};
 use crate::index::{self, AppliedType, NameText, SnapshotRow, Space};
@@ -180,6 +181,8 @@ impl Shared {
             // One at a time: each holds the state of a whole org.
             match self.read_checkpoint(snapshot) {
                 Ok(checkpoint) => found.push((checkpoint.state.sequence, snapshot)),
+                // Prune deletes those of removed snapshots.
+                Err(StoreError::Blob(BlobError::NotFound { .. })) => {}
                 Err(StoreError::Record { source, .. }) => {
                     problems.push(StoreProblem::new(&blob.name, chain(&source)));
                 }

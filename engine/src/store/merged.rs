@@ -14,6 +14,7 @@ use super::checkpoint::{Places, runs_of};
 use super::domain::{Shared, chain};
 use super::moves::{MoveMap, Resolved};
 use super::reindex::StoreProblem;
+use crate::blobs::BlobError;
 use crate::chunk::Key;
 use crate::codec::DecodeError;
 use crate::id::{PackId, SnapshotId};
@@ -193,6 +194,8 @@ impl Shared {
                     sql::close_gap(transaction, self.domain, after, to)?;
                     sql::forget_snapshots(transaction, self.domain, after, to)
                 })?,
+                // A later one took its place just now.
+                Err(StoreError::Blob(BlobError::NotFound { .. })) => continue,
                 Err(error @ StoreError::Record { .. }) => {
                     problems.push(StoreProblem::new(&blob.name, chain(&error)));
                     continue;

@@ -10,6 +10,7 @@ use std::sync::{Arc, PoisonError};
 use super::domain::{Shared, chain};
 use super::reindex::StoreProblem;
 use super::{StoreError, usage::Reading};
+use crate::blobs::BlobError;
 use crate::chunk::Key;
 use crate::id::PackId;
 use crate::index::prune::{self as sql, Followed, Target};
@@ -283,7 +284,11 @@ impl Shared {
         let mut map = MoveMap::default();
         for number in numbers {
             let name = format!("{prefix}{number}");
-            let blob = self.inner.blobs.get(&name)?;
+            let blob = match self.inner.blobs.get(&name) {
+                // Prune found just now that nobody needs it.
+                Err(BlobError::NotFound { .. }) => continue,
+                blob => blob?,
+            };
             match Moves::open(&self.keys, self.domain, number, &blob) {
                 Ok(moves) => map.add(number, moves),
                 Err(error) => problems.push(StoreProblem::new(&name, chain(&error))),

@@ -89,7 +89,11 @@ fn rows(store: &Store) -> Vec<String> {
     let mut packs = index::packs(&read, DOMAIN).unwrap();
     packs.sort_unstable();
     found.push(format!("{packs:?}"));
-    found.push(format!("{:?}", index::snapshots(&read, DOMAIN).unwrap()));
+    for mut row in index::snapshots(&read, DOMAIN).unwrap() {
+        // It is sealed with another nonce each time.
+        row.watermark.clear();
+        found.push(format!("{row:?}"));
+    }
     found
 }
 
@@ -253,8 +257,9 @@ fn an_index_from_before_a_prune_is_as_good_as_one_from_after_it() {
     agrees(&store, &domain, &known, false);
     is_clean(&store, &domain);
     assert_eq!(given_out(&store, &domain), wanted);
-    assert_eq!(domain.prune(&eager(), &Silent).unwrap().problems, []);
     assert_eq!(rows(&store), rows_wanted);
+    assert_eq!(domain.prune(&eager(), &Silent).unwrap().problems, []);
+    agrees(&store, &domain, &known, false);
 }
 
 #[test]
@@ -277,10 +282,16 @@ fn nothing_is_deleted_while_anything_is_in_doubt() {
             continue;
         }
         kinds.insert(kind.to_owned());
-        for version in [false, true] {
+        // The head of a pack is not read; its length is.
+        let versions: &[bool] = if kind == "packs" {
+            &[false]
+        } else {
+            &[false, true]
+        };
+        for version in versions {
             let kept = bench.blobs.get(name).unwrap();
             memory.damage(name, |bytes| {
-                if version {
+                if *version {
                     bytes[7] = 9;
                 } else if kind == "packs" {
                     bytes.pop();
@@ -289,28 +300,15 @@ fn nothing_is_deleted_while_anything_is_in_doubt() {
                     bytes[middle] ^= 1;
                 }
             });
-            // What was read before it was damaged is still known.
-            drop(store.open_domain(DOMAIN, &bench.provider).unwrap());
             let opened = store.open_domain(DOMAIN, &bench.provider).unwrap();
             let report = opened.prune(&eager(), &Silent).unwrap();
-            let moved_only = kind == "packs" && version;
-            if moved_only {
-                // Its chunks are whole, and the head is not read.
-            } else {
-                assert!(
-                    report.problems.iter().any(|problem| problem.blob == *name),
-                    "{name}"
-                );
-                assert_eq!(names(&bench), before, "{name}");
-                assert!(report.packs.kept_in_doubt > 0);
-            }
+            assert!(
+                report.problems.iter().any(|problem| problem.blob == *name),
+                "{name}"
+            );
+            assert_eq!(names(&bench), before, "{name}");
+            assert!(report.packs.kept_in_doubt > 0);
             memory.damage(name, |bytes| *bytes = kept);
-            if moved_only {
-                break;
-            }
-        }
-        if names(&bench) != before {
-            break;
         }
     }
     for kind in ["merged", "moves", "markers", "records"] {
