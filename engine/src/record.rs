@@ -210,8 +210,8 @@ impl Form {
         let (epoch, sealed) = rest.split_first_chunk::<4>().ok_or_else(broken)?;
         let epoch = u32::from_le_bytes(*epoch);
         let epoch_keys = keys.epoch(epoch).ok_or(RecordError::NoEpoch { epoch })?;
-        let packed = open(&epoch_keys.record, &self.aad(domain, name), sealed)
-            .map_err(RecordError::Key)?;
+        let packed =
+            open(&epoch_keys.record, &self.aad(domain, name), sealed).map_err(RecordError::Key)?;
         let mut from = Decoder::new(&packed, self.what);
         let length = from.usize().map_err(RecordError::Decode)?;
         if length > RECORD_BYTES_MAX {

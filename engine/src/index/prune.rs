@@ -271,9 +271,8 @@ pub(crate) fn doom(transaction: &Transaction<'_>, packs: &[PackId]) -> Result<()
 
 /// Forgets packs whose blobs are gone.
 pub(crate) fn forget_packs(transaction: &Transaction<'_>, packs: &[PackId]) -> Result<()> {
-    let mut chunks = transaction.prepare_cached(
-        "DELETE FROM chunk WHERE pack IN (SELECT no FROM pack WHERE id = ?1)",
-    )?;
+    let mut chunks = transaction
+        .prepare_cached("DELETE FROM chunk WHERE pack IN (SELECT no FROM pack WHERE id = ?1)")?;
     let mut forget = transaction.prepare_cached("DELETE FROM pack WHERE id = ?1")?;
     for pack in packs {
         chunks.execute([pack.as_bytes()])?;

@@ -5,7 +5,8 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use rusqlite::Connection;
 
 use super::StoreError;
-use super::domain::{NAME_SEAL, ReadIn, Shared, WATERMARK_SEAL, chain, damaged};
+use super::domain::{NAME_SEAL, Shared, WATERMARK_SEAL, chain, damaged};
+use super::readin::ReadIn;
 use super::reindex::StoreProblem;
 use crate::blobs::BlobError;
 use crate::chunk::Key;
@@ -258,9 +259,7 @@ impl Shared {
             let key = version.key;
             let open = version.body.map(|(_, fingerprint)| fingerprint);
             let is_same = match open {
-                Some(fingerprint) => {
-                    put.get(&key).or_else(|| lost.get(&key)) == Some(&fingerprint)
-                }
+                Some(fingerprint) => put.get(&key).or_else(|| lost.get(&key)) == Some(&fingerprint),
                 None => related.contains(&key),
             };
             if is_same {

@@ -139,9 +139,7 @@ impl Shared {
         let newest = snapshots.last().map(|row| row.sequence);
         let anchors = snapshots
             .iter()
-            .filter(|row| {
-                !row.removed || read.contains(&row.id) || Some(row.sequence) == newest
-            })
+            .filter(|row| !row.removed || read.contains(&row.id) || Some(row.sequence) == newest)
             .map(|row| row.sequence)
             .collect();
         Ok((snapshots, anchors))
@@ -164,10 +162,7 @@ impl Shared {
     }
 
     /// Lets an index that is older than the merged records forget what these stand for.
-    pub(super) fn forget_merged(
-        &self,
-        problems: &mut Vec<StoreProblem>,
-    ) -> Result<(), StoreError> {
+    pub(super) fn forget_merged(&self, problems: &mut Vec<StoreProblem>) -> Result<(), StoreError> {
         let snapshots = index::timeline(&self.inner.index.read(), self.domain)?;
         let sequence = |id: SnapshotId| {
             snapshots
@@ -226,7 +221,10 @@ impl Shared {
             for delta in std::mem::take(&mut record.types) {
                 for found in delta.observations {
                     let pack = record.packs.get(found.pack).map(|(pack, _)| *pack);
-                    observed.insert((delta.type_code, found.bucket), (pack, found.chunk, found.digest));
+                    observed.insert(
+                        (delta.type_code, found.bucket),
+                        (pack, found.chunk, found.digest),
+                    );
                 }
             }
             last = Some(record);

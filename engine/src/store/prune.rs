@@ -321,7 +321,9 @@ impl Prune<'_> {
             let packs = merged.record.packs.iter().map(|(pack, _)| *pack).collect();
             for (snapshot, served) in &merge.records {
                 self.survey.named.remove(&served.name);
-                self.survey.garbage.push((served.name.clone(), served.bytes));
+                self.survey
+                    .garbage
+                    .push((served.name.clone(), served.bytes));
                 self.report.records_deleted += 1;
                 if *snapshot != target.id {
                     forgotten.insert(*snapshot);

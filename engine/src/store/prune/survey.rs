@@ -3,12 +3,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use super::super::StoreError;
 use super::super::census::Census;
 use super::super::domain::{DomainStore, Shared, chain};
 use super::super::merged::{MergedBlob, Served};
 use super::super::moves::MoveMap;
 use super::super::reindex::StoreProblem;
-use super::super::StoreError;
 use crate::blobs::BlobInfo;
 use crate::id::{PackId, SnapshotId};
 use crate::index::prune::{self as sql, PackState};

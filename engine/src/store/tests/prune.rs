@@ -627,7 +627,15 @@ fn retention_removes_by_markers_and_a_prune_frees_the_rest() {
             observed: Vec::new(),
         }
     };
-    let size = || bench.blobs.list("").unwrap().iter().map(|blob| blob.bytes).sum::<u64>();
+    let size = || {
+        bench
+            .blobs
+            .list("")
+            .unwrap()
+            .iter()
+            .map(|blob| blob.bytes)
+            .sum::<u64>()
+    };
     let policy: Retention = "daily=14,weekly=4,monthly=2".parse().unwrap();
     let mut versions: BTreeMap<u32, u32> = BTreeMap::new();
     let mut states = BTreeMap::new();
@@ -656,7 +664,9 @@ fn retention_removes_by_markers_and_a_prune_frees_the_rest() {
         let report = domain.prune(&PruneOptions::at(now), &Silent).unwrap();
         assert_eq!(report.problems, []);
     }
-    let report = domain.prune(&PruneOptions::at(from_millis(61 * day)), &Silent).unwrap();
+    let report = domain
+        .prune(&PruneOptions::at(from_millis(61 * day)), &Silent)
+        .unwrap();
     assert_eq!(report.problems, []);
     println!(
         "{count} users, 60 days: {} snapshots kept; without prune some {kept_all} bytes, with it {}; {:?}",
