@@ -12,6 +12,7 @@ use super::reader::SnapshotReader;
 use super::readin::{ReadIn, Seen, decode};
 use super::reindex::StoreProblem;
 use super::types::{Change, ChangeKind, SnapshotInfo, VersionInfo};
+use super::usage::Reading;
 use super::writer::SnapshotWriter;
 use super::{Inner, StoreError, from_millis};
 use crate::blobs::{BlobError, SealedBlob};
@@ -416,6 +417,11 @@ impl DomainStore {
                 moves: Mutex::default(),
             }),
         };
+        // What is being read keeps all it has in the other index too.
+        let read = self.shared.inner.usage.snapshots_read().into_iter();
+        let _reading: Vec<Reading> = read
+            .map(|snapshot| Reading::begin(&other.inner, Some(snapshot)))
+            .collect();
         rebuilt.shared.load_names()?;
         let problems = rebuilt.catch_up()?;
         let snapshots = index::timeline(&other.inner.index.read(), domain)?.len() as u64;
