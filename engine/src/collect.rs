@@ -30,6 +30,7 @@ use crate::object::{Canonical, Coverage, Sink};
 use crate::okta::{Call, ORGANIZATION_PATH, OktaApi, OktaError};
 
 mod failure;
+mod ids;
 mod log;
 mod paths;
 mod read;

@@ -613,7 +613,7 @@ fn read(response: Response) -> Result<Raw, Lost> {
 }
 
 fn contains(bytes: &[u8], part: &[u8]) -> bool {
-    bytes.windows(part.len()).any(|window| window == part)
+    memchr::memmem::find(bytes, part).is_some()
 }
 
 impl Raw {
