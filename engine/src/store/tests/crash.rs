@@ -190,3 +190,46 @@ fn a_failure_of_any_commit_leaves_the_store_whole() {
         }
     }
 }
+
+#[test]
+fn a_failure_at_any_step_of_the_storage_leaves_nothing_behind() {
+    let ops = two_backups();
+    let first = model(&State::new(), &ops[0]);
+    let states = [
+        first.clone(),
+        model(&first, &ops[1]),
+        model(&first, &ops[1]),
+    ];
+    for fault in [Fault::Before, Fault::After, Fault::Full] {
+        for step in 1.. {
+            let (bench, memory) = Bench::in_memory();
+            let (store, domain) = bench.open();
+            write(&domain, &ops[0], 1000).unwrap();
+            memory.fail_at(step, fault);
+            let written = write(&domain, &ops[1], 2000);
+            let struck = memory.heal();
+            if let Err(error) = &written {
+                assert!(struck);
+                assert_eq!(matches!(error, StoreError::NoSpace), fault == Fault::Full);
+            } else {
+                // Also if no checkpoint could be written, the snapshot is there.
+                assert_eq!(store.snapshots(DOMAIN).unwrap().len(), 2);
+            }
+            // The same process goes on, or another takes up where it ended.
+            if step % 2 == 0 {
+                drop((store, domain));
+                let there = is_whole(&bench, &states);
+                assert!(there == 2 || written.is_err());
+                write(&bench.open().1, &ops[1], 3000).unwrap();
+            } else {
+                write(&domain, &ops[1], 3000).unwrap();
+            }
+            assert!(is_whole(&bench, &states) >= 2);
+            bench.lose_index();
+            assert!(is_whole(&bench, &states) >= 2);
+            if !struck {
+                break;
+            }
+        }
+    }
+}
