@@ -441,7 +441,7 @@ fn open_write(path: &Path) -> Result<Connection> {
     let connection = Connection::open(path)?;
     connection.pragma_update(None, "journal_mode", "WAL")?;
     #[cfg(test)]
-    let connection = faults::watched(connection);
+    let connection = faults::watched(connection, path);
     Ok(connection)
 }
 

@@ -25,3 +25,9 @@ use bench::{Bench, chain_of, is_whole, seven_backups, two_backups, write};
 use model::{
     DOMAIN, Op, State, TYPES, WHOLE, agrees, made, model, object_type, op, own_id, parent_id,
 };
+
+/// Tells a number that a suite is measured by; shown with `--nocapture`.
+#[expect(clippy::print_stdout, reason = "for whoever runs the tests")]
+fn tell(text: &str) {
+    println!("{text}");
+}
