@@ -5,6 +5,7 @@
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
@@ -22,6 +23,20 @@ pub(crate) enum Effect {
     Remove,
     /// A commit of an index.
     Commit,
+}
+
+impl fmt::Display for Effect {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::MakeDir => "made directories",
+            Self::Write => "writes",
+            Self::Sync => "syncs",
+            Self::Rename => "renames",
+            Self::SyncDir => "syncs of directories",
+            Self::Remove => "deletions",
+            Self::Commit => "commits",
+        })
+    }
 }
 
 /// What happens at the planned effect.
@@ -152,6 +167,18 @@ pub(crate) fn counted() -> BTreeMap<Effect, u64> {
 /// Whether the planned effect was reached.
 pub(crate) fn has_struck() -> bool {
     with(|plan| plan.count() >= plan.at).unwrap_or_default()
+}
+
+/// Whether this loss would now take anything away that the next smaller one would leave.
+pub(crate) fn matters(loss: Loss) -> bool {
+    with(|plan| match loss {
+        Loss::Nothing => true,
+        Loss::Contents => !plan.unsynced.is_empty(),
+        Loss::Everything => !plan.changes.is_empty(),
+        Loss::LastCommit => !plan.commits.is_empty(),
+        Loss::AllCommits => plan.commits.len() > 1,
+    })
+    .unwrap_or_default()
 }
 
 /// Ends the plan, and loses what is to be lost; every index must be closed. Gives whether the planned effect was reached.

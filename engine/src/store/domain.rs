@@ -11,7 +11,7 @@ use super::reader::SnapshotReader;
 use super::reindex::StoreProblem;
 use super::types::{Change, ChangeKind, SnapshotInfo, VersionInfo};
 use super::writer::SnapshotWriter;
-use super::{Inner, StoreError, from_millis};
+use super::{Inner, StoreError, from_millis, number_of};
 use crate::blobs::SealedBlob;
 use crate::catalogue::{IdRule, ObjectType};
 use crate::chunk::{Chunk, Key, Names};
@@ -354,7 +354,12 @@ impl DomainStore {
                 .iter()
                 .position(|(_, record, _)| record.parent == parent);
             if let Some(next) = next {
-                let (snapshot, record, bytes) = unseen.remove(next);
+                let (snapshot, mut record, bytes) = unseen.remove(next);
+                // What was not read of the parent may be missing here, or be older than this: nobody can tell which objects.
+                let doubtful = newest.iter().flat_map(|row| &row.coverage);
+                for (code, coverage) in doubtful.filter(|(_, coverage)| **coverage == damaged()) {
+                    record.coverage.insert(*code, coverage.clone());
+                }
                 problems.extend(shared.read_in(snapshot, record, bytes)?);
                 continue;
             }
@@ -441,7 +446,7 @@ impl DomainStore {
                 .strip_prefix(&prefix)
                 .and_then(|rest| rest.split_once('/'));
             let parsed = parts.and_then(|(id, number)| {
-                Some((id.parse::<SnapshotId>().ok()?, number.parse().ok()?))
+                Some((id.parse::<SnapshotId>().ok()?, number_of(number)?))
             });
             match parsed {
                 Some((snapshot, number)) => {

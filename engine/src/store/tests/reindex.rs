@@ -93,7 +93,8 @@ pub(super) fn dump(index: &Path, domain: &DomainStore) -> BTreeMap<&'static str,
             })
             .unwrap();
         assert_eq!(
-            joined as i64, counted,
+            i64::try_from(joined).unwrap(),
+            counted,
             "every row of {table} belongs to something"
         );
         rows.sort();
