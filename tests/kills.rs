@@ -83,7 +83,7 @@ fn still_there(daemon: &TestDaemon, acknowledged: &Acknowledged, moments: &mut M
 
 #[test]
 fn a_backup_killed_at_random_moments_loses_nothing() {
-    let okta = OktaSim::with_users(40);
+    let okta = OktaSim::with_users(20);
     let mut daemon = TestDaemon::start(&okta);
     let mut moments = Moments::new();
     let start = Instant::now();
@@ -98,7 +98,12 @@ fn a_backup_killed_at_random_moments_loses_nothing() {
                 acknowledged.push((snapshot, held));
             }
         }
-        let users = okta.ids("user");
+        let users: Vec<String> = okta
+            .dump("user")
+            .into_iter()
+            .filter(|(_, user)| user["status"] == "ACTIVE")
+            .map(|(id, _)| id)
+            .collect();
         let user = &users[usize::try_from(moments.below(users.len() as u64)).unwrap()];
         let path = format!("/api/v1/users/{user}");
         let profile = serde_json::json!({"profile": {"nickName": format!("n{killed}")}});
@@ -139,11 +144,11 @@ fn a_backup_killed_at_random_moments_loses_nothing() {
 
 #[test]
 fn a_restore_killed_at_random_moments_creates_nothing_twice() {
-    let okta = OktaSim::with_users(60);
+    let okta = OktaSim::with_users(30);
     let mut daemon = TestDaemon::start(&okta);
     let mut moments = Moments::new();
     let mut killed = 0;
-    let mut rounds = 0;
+    let (mut rounds, mut given_up) = (0, 0);
     while killed < kills() {
         rounds += 1;
         daemon.ctl(["backup-now", "--wait"]).success();
@@ -163,18 +168,33 @@ fn a_restore_killed_at_random_moments_creates_nothing_twice() {
             daemon.restart();
             daemon.ctl(["store", "check", "--read-data"]).success();
         }
-        let job = ended(&daemon, &job);
+        let mut job = ended(&daemon, &job);
         okta.clear_faults();
+        if job["error"]["code"] == "interrupted" {
+            // A job that is killed too often before it gets on is given up; the operator plans again what is left, which takes more
+            // than creating: users may be there, and not active yet.
+            given_up += 1;
+            let plan = daemon.json([
+                "restore",
+                "plan",
+                "--snapshot",
+                &snapshot,
+                "--mode",
+                "additive",
+            ]);
+            job = daemon.json(["restore", "apply", plan["id"].as_str().unwrap(), "--wait"]);
+        }
         assert_eq!(job["state"], "succeeded", "{job}");
         let after = Picture::of(&okta);
-        assert_eq!(before.missing_in(&after), [""; 0]);
-        assert_eq!(after.missing_in(&before), [""; 0]);
+        let context = format!("round {rounds}, {killed} kills, {given_up} given up");
+        assert_eq!(before.missing_in(&after), [""; 0], "{context}");
+        assert_eq!(after.missing_in(&before), [""; 0], "{context}");
         assert_eq!(left_to_do(&daemon, &snapshot), 0);
         assert!(okta.mails().is_empty());
     }
     daemon.ctl(["audit", "--verify"]).success();
     tell(&format!(
-        "restore: {killed} kills in {rounds} restores (seed {})",
+        "restore: {killed} kills in {rounds} restores, {given_up} of them given up and planned again (seed {})",
         moments.seed
     ));
 }
