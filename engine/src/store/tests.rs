@@ -18,13 +18,24 @@ mod crash;
 mod damage;
 mod keeping;
 mod model;
+mod prune;
 mod reindex;
 mod snapshots;
 
 use bench::{Bench, chain_of, is_whole, seven_backups, two_backups, write};
 use model::{
-    DOMAIN, Op, State, TYPES, WHOLE, agrees, made, model, object_type, op, own_id, parent_id,
+    DOMAIN, Op, State, TYPES, WHOLE, agrees, all_objects, made, model, object_type, op, own_id,
+    parent_id,
 };
+
+/// Everything that can be moved is moved, and nothing is too young.
+fn eager() -> PruneOptions {
+    PruneOptions {
+        bytes_min: 0,
+        small_packs_min: 2,
+        ..PruneOptions::at(Timestamp::from_second(4_000_000_000).unwrap())
+    }
+}
 
 /// Tells a number that a suite is measured by; shown with `--nocapture`.
 #[expect(clippy::print_stdout, reason = "for whoever runs the tests")]

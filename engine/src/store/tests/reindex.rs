@@ -23,7 +23,7 @@ const TABLES: [(&str, &str); 9] = [
     ),
     (
         "pack",
-        "SELECT d.id, t.id, t.epoch, t.bytes FROM pack t JOIN domain d ON d.no = t.domain",
+        "SELECT d.id, t.id, t.epoch, t.bytes, t.doomed FROM pack t JOIN domain d ON d.no = t.domain",
     ),
     (
         "parentage",
