@@ -66,6 +66,7 @@ mod moves;
 mod names;
 mod prune;
 mod reader;
+mod readin;
 mod reindex;
 mod types;
 mod usage;
