@@ -14,7 +14,7 @@ use super::reindex::StoreProblem;
 use super::types::{Change, ChangeKind, SnapshotInfo, VersionInfo};
 use super::usage::Reading;
 use super::writer::SnapshotWriter;
-use super::{Inner, StoreError, from_millis};
+use super::{Inner, StoreError, from_millis, number_of};
 use crate::blobs::{BlobError, SealedBlob};
 use crate::catalogue::{IdRule, ObjectType};
 use crate::chunk::{Chunk, Key, Names};
@@ -344,8 +344,13 @@ impl DomainStore {
             // A merged record comes before the records that it stands for.
             let next = unseen.iter().position(|seen| seen.base == parent);
             if let Some(next) = next {
-                let next = unseen.remove(next);
+                let mut next = unseen.remove(next);
                 unseen.retain(|other| other.snapshot != next.snapshot);
+                // What was not read of the parent may be missing here, or be older than this: nobody can tell which objects.
+                let doubtful = newest.iter().flat_map(|row| &row.coverage);
+                for (code, coverage) in doubtful.filter(|(_, coverage)| **coverage == damaged()) {
+                    next.record.coverage.insert(*code, coverage.clone());
+                }
                 problems.extend(shared.read_in(next, &mut reading)?);
                 continue;
             }
@@ -609,7 +614,7 @@ impl Shared {
                 .strip_prefix(&prefix)
                 .and_then(|rest| rest.split_once('/'));
             let parsed = parts.and_then(|(id, number)| {
-                Some((id.parse::<SnapshotId>().ok()?, number.parse().ok()?))
+                Some((id.parse::<SnapshotId>().ok()?, number_of(number)?))
             });
             match parsed {
                 Some((snapshot, number)) => {

@@ -1,7 +1,5 @@
 //! Removing and pruning against the same model, in random order, with faults, and beside others.
 
-use std::collections::BTreeMap;
-
 use jiff::SignedDuration;
 
 use super::*;
@@ -9,15 +7,6 @@ use crate::index::prune as sql;
 use crate::retention::Retention;
 
 const LATE: i64 = 4_000_000_000;
-
-/// Everything that can be moved is moved, and nothing is too young.
-fn eager() -> PruneOptions {
-    PruneOptions {
-        bytes_min: 0,
-        small_packs_min: 2,
-        ..PruneOptions::at(Timestamp::from_second(LATE).unwrap())
-    }
-}
 
 #[derive(Debug, Clone)]
 enum Step {
