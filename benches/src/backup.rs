@@ -55,7 +55,8 @@ pub(crate) fn run(users: u32, seed: u64) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn register(installation: &Installation, okta: &OktaSim) -> anyhow::Result<()> {
+/// Registers the org with the daemon, as `bench`.
+pub(crate) fn register(installation: &Installation, okta: &OktaSim) -> anyhow::Result<()> {
     let secret = installation.file("secret", okta.client_secret())?;
     let secret = secret.to_str().context("an odd directory name")?;
     installation.ctl(&[
@@ -140,7 +141,8 @@ fn protected_items(installation: &Installation) -> anyhow::Result<u64> {
     Ok(items.values().sum())
 }
 
-fn job_seconds(job: &Value) -> anyhow::Result<f64> {
+/// How long a job ran.
+pub(crate) fn job_seconds(job: &Value) -> anyhow::Result<f64> {
     let moment = |field: &str| -> anyhow::Result<jiff::Timestamp> {
         Ok(job
             .get(field)

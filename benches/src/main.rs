@@ -3,13 +3,19 @@
 //! The daemon is the real one, built in release mode and driven over its socket by the real
 //! `orgkeepctl`; the org is simulated and served over HTTP from this process, so its CPU and memory are not counted.
 
+use std::path::PathBuf;
+
 use clap::{Parser, Subcommand};
 
 mod backup;
+mod engine;
 mod installation;
+mod measured;
+mod peers;
+mod socket;
 
 #[derive(Debug, Parser)]
-#[command(about = "Benchmarks of Orgkeep")]
+#[command(version, about = "Benchmarks of Orgkeep")]
 struct Arguments {
     #[command(subcommand)]
     command: Command,
@@ -26,6 +32,26 @@ enum Command {
         #[arg(long, default_value_t = 1)]
         seed: u64,
     },
+    /// Compares Orgkeep with general-purpose backup tools on the same org, day after day
+    Peers(peers::Options),
+    /// Runs the engine by itself on files; one of the rows of `peers`
+    #[command(hide = true)]
+    Engine {
+        /// Where the store is
+        store: PathBuf,
+        #[command(subcommand)]
+        command: engine::Command,
+    },
+    /// Runs a program and writes down what it cost; how `peers` measures
+    #[command(hide = true)]
+    Measured {
+        #[arg(long)]
+        report: PathBuf,
+        #[arg(long)]
+        budget: u64,
+        #[arg(last = true)]
+        command: Vec<String>,
+    },
 }
 
 fn main() -> anyhow::Result<()> {
@@ -33,5 +59,12 @@ fn main() -> anyhow::Result<()> {
         Command::Backup { users, seed } => users
             .into_iter()
             .try_for_each(|users| backup::run(users, seed)),
+        Command::Peers(options) => peers::run(&options),
+        Command::Engine { store, command } => engine::run(&store, &command),
+        Command::Measured {
+            report,
+            budget,
+            command,
+        } => measured::serve(&report, budget, &command),
     }
 }
