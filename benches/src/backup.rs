@@ -26,14 +26,14 @@ struct Measured {
 }
 
 /// Runs the scenario on an org of `users` users and prints its table.
-pub(crate) fn run(users: u32, seed: u64) -> anyhow::Result<()> {
+pub(crate) fn run(users: u32, seed: u64, already_built: bool) -> anyhow::Result<()> {
     let okta = OktaSim::builder()
         .users(users)
         .seed(seed)
         .rate_limits(RateLimits::Off)
         .start()
         .context("could not start the simulated org")?;
-    let installation = Installation::start()?;
+    let installation = Installation::start(already_built)?;
     register(&installation, &okta)?;
     let idle = installation.usage()?;
     let mut out = io::stdout().lock();

@@ -50,21 +50,11 @@ pub(crate) struct DiskUsage {
 }
 
 impl Installation {
-    /// Builds the two programs in release mode and starts the daemon.
-    pub(crate) fn start() -> anyhow::Result<Self> {
-        let built = Command::new("cargo")
-            .args([
-                "build",
-                "--release",
-                "--quiet",
-                "-p",
-                "orgkeepd",
-                "-p",
-                "orgkeepctl",
-            ])
-            .status()
-            .context("could not run cargo")?;
-        ensure!(built.success(), "the daemon and ctl do not build");
+    /// Starts the daemon. The two programs are built in release mode before, unless they are there `already_built`.
+    pub(crate) fn start(already_built: bool) -> anyhow::Result<Self> {
+        if !already_built {
+            build()?;
+        }
         let this = std::env::current_exe().context("could not find this program's file")?;
         let binaries = release_directory(&this)?;
         let directory = TempDir::new().context("could not make a directory")?;
@@ -218,6 +208,23 @@ impl Drop for Installation {
         }
         self.daemon.wait().ok();
     }
+}
+
+fn build() -> anyhow::Result<()> {
+    let built = Command::new("cargo")
+        .args([
+            "build",
+            "--release",
+            "--quiet",
+            "-p",
+            "orgkeepd",
+            "-p",
+            "orgkeepctl",
+        ])
+        .status()
+        .context("could not run cargo")?;
+    ensure!(built.success(), "the daemon and ctl do not build");
+    Ok(())
 }
 
 /// Where the release binaries lie: beside this one, or in the `release` folder beside its own profile's.

@@ -31,6 +31,9 @@ enum Command {
         /// What the generated org depends on besides its size.
         #[arg(long, default_value_t = 1)]
         seed: u64,
+        /// The daemon and ctl are built in release mode already
+        #[arg(long)]
+        already_built: bool,
     },
     /// Compares Orgkeep with general-purpose backup tools on the same org, day after day
     Peers(peers::Options),
@@ -56,9 +59,13 @@ enum Command {
 
 fn main() -> anyhow::Result<()> {
     match Arguments::parse().command {
-        Command::Backup { users, seed } => users
+        Command::Backup {
+            users,
+            seed,
+            already_built,
+        } => users
             .into_iter()
-            .try_for_each(|users| backup::run(users, seed)),
+            .try_for_each(|users| backup::run(users, seed, already_built)),
         Command::Peers(options) => peers::run(&options),
         Command::Engine { store, command } => engine::run(&store, &command),
         Command::Measured {

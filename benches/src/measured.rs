@@ -15,8 +15,11 @@ use anyhow::Context;
 use nix::sys::resource::{UsageWho, getrusage};
 use nix::sys::signal::{Signal, killpg};
 use nix::sys::time::TimeValLike;
-use nix::unistd::Pid;
+use nix::unistd::{Pid, getppid};
 use serde::{Deserialize, Serialize};
+
+/// How often the process in between looks whether the benchmark is still there.
+const PARENT_PAUSE: Duration = Duration::from_secs(1);
 
 /// What a program, with all that it started, has used.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
@@ -128,6 +131,20 @@ fn last_line(output: &Path) -> String {
         .collect()
 }
 
+/// Ends a group of processes when its time is up, or when nobody is left who wants to know; tells whether it did.
+fn watch(group: Pid, done: &mpsc::Receiver<()>, until: Instant) -> bool {
+    let parent = getppid();
+    loop {
+        let left = until.saturating_duration_since(start());
+        if done.recv_timeout(left.min(PARENT_PAUSE)) != Err(mpsc::RecvTimeoutError::Timeout) {
+            return false;
+        }
+        if left.is_zero() || getppid() != parent {
+            return killpg(group, Signal::SIGKILL).is_ok();
+        }
+    }
+}
+
 /// The other side of [`run`], in the process in between.
 pub(crate) fn serve(report: &PathBuf, budget: u64, command: &[String]) -> anyhow::Result<()> {
     let (program, arguments) = command.split_first().context("nothing to run")?;
@@ -139,11 +156,7 @@ pub(crate) fn serve(report: &PathBuf, budget: u64, command: &[String]) -> anyhow
         .with_context(|| format!("could not start {program}"))?;
     let group = Pid::from_raw(i32::try_from(child.id()).context("an odd process id")?);
     let (done, wait) = mpsc::channel::<()>();
-    let watch = thread::spawn(move || {
-        let late = wait.recv_timeout(Duration::from_secs(budget));
-        let late = late == Err(mpsc::RecvTimeoutError::Timeout);
-        late && killpg(group, Signal::SIGKILL).is_ok()
-    });
+    let watch = thread::spawn(move || watch(group, &wait, began + Duration::from_secs(budget)));
     let status = child.wait().context("could not wait")?;
     let wall_seconds = began.elapsed().as_secs_f64();
     drop(done);

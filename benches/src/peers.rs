@@ -72,6 +72,9 @@ pub(crate) struct Options {
     /// What the generated org depends on besides its size
     #[arg(long, default_value_t = 1)]
     seed: u64,
+    /// The daemon and ctl are built in release mode already
+    #[arg(long)]
+    already_built: bool,
     /// Keep every figure in this file, as JSON; it is written anew each day
     #[arg(long)]
     json: Option<PathBuf>,
@@ -104,7 +107,7 @@ fn note(text: &str) {
 fn machine() -> String {
     let ask = |script: &str| measured::ask(script).unwrap_or_else(|| "unknown".to_owned());
     format!(
-        "Machine: {} cores, {}, Linux {}, load before {}",
+        "Machine: {} cores, {}, Linux {}, load average {}",
         ask("nproc"),
         ask("sed -n 's/^model name[^:]*: //p' /proc/cpuinfo | head -n1"),
         ask("uname -r"),
@@ -171,7 +174,7 @@ impl<'a> Run<'a> {
             parents: path("parents.tsv"),
             scratch,
         };
-        let orgkeep = Orgkeep::start(&okta)?;
+        let orgkeep = Orgkeep::start(&okta, options.already_built)?;
         parents(&okta)?.write(&places.parents)?;
         Ok(Self {
             options,
@@ -426,7 +429,7 @@ impl<'a> Run<'a> {
         }
         if let Some((every, _)) = tool.upkeep
             && every > 0
-            && number % every == 0
+            && number.is_multiple_of(every)
         {
             self.upkeep(peer, number)?;
         }
@@ -471,14 +474,14 @@ impl<'a> Run<'a> {
         for target in self.targets() {
             say(&target.row())?;
         }
-        say(&format!("\n{} (now)", machine()))
+        say(&format!("\nAfterwards: {}", machine()))
     }
 
     fn examine(&self, peer: &mut Peer, middle: u32) -> anyhow::Result<()> {
         let tool = peer.tool;
         let last_upkeep = tool
             .upkeep
-            .is_some_and(|(every, _)| every == 0 || self.days % every != 0);
+            .is_some_and(|(every, _)| every == 0 || !self.days.is_multiple_of(every));
         if last_upkeep && self.days > 1 {
             self.upkeep(peer, self.days)?;
             let bytes = tree_bytes(&peer.home.join("repo"))?;
@@ -652,11 +655,7 @@ fn parents(okta: &OktaSim) -> anyhow::Result<Parents> {
         Arc::new(SystemClock),
         Arc::new(Silent),
     );
-    options.scopes = scopes_for(&types)
-        .read
-        .into_iter()
-        .map(Into::into)
-        .collect();
+    options.scopes = scopes_for(&types).read;
     let api = Http::new(options)?;
     let options = CollectOptions {
         types,

@@ -167,11 +167,7 @@ fn id(line: &[u8]) -> Option<&str> {
 }
 
 #[cfg(test)]
-#[expect(
-    clippy::unwrap_used,
-    clippy::disallowed_methods,
-    reason = "tests write files and may fail"
-)]
+#[expect(clippy::disallowed_methods, reason = "tests write files")]
 mod tests {
     use std::fs;
 

@@ -51,8 +51,8 @@ struct PerChange {
 
 impl Orgkeep {
     /// A running daemon that knows the org.
-    pub(super) fn start(okta: &OktaSim) -> anyhow::Result<Self> {
-        let installation = Installation::start()?;
+    pub(super) fn start(okta: &OktaSim, already_built: bool) -> anyhow::Result<Self> {
+        let installation = Installation::start(already_built)?;
         register(&installation, okta)?;
         installation.forget_peak()?;
         Ok(Self {

@@ -170,7 +170,9 @@ impl Today<'_> {
             18 => {
                 json!({ "lastName": format!("Newname{}", number % 10_000), "displayName": format!("Newname {number}") })
             }
-            _ => json!({ "remoteWorker": number % 2 == 0, "badgeNumber": format!("B-{number}") }),
+            _ => {
+                json!({ "remoteWorker": number.is_multiple_of(2), "badgeNumber": format!("B-{number}") })
+            }
         }
     }
 
@@ -371,7 +373,6 @@ impl Today<'_> {
 }
 
 #[cfg(test)]
-#[expect(clippy::unwrap_used, reason = "tests")]
 mod tests {
     use crate::{Day, OktaSim};
 
