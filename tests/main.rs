@@ -12,6 +12,7 @@ mod cards;
 mod client;
 mod contract;
 mod crashes;
+mod fixtures;
 mod host;
 mod restore;
 mod secrets;
