@@ -16,6 +16,8 @@ use std::borrow::Cow;
 
 use crate::catalogue::ObjectType;
 
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) mod fuzzing;
 mod json;
 mod rules;
 mod scan;

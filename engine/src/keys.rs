@@ -27,6 +27,8 @@ use zeroize::Zeroizing;
 use crate::id::{ContentId, DomainId};
 
 mod file;
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) mod fuzzing;
 
 pub use file::{CredentialProvider, FileProvider};
 

@@ -38,6 +38,9 @@ pub mod compare;
 pub mod diff;
 pub mod durable;
 pub mod export;
+#[cfg(any(test, feature = "fuzzing"))]
+#[doc(hidden)]
+pub mod fuzzing;
 pub mod id;
 pub mod index;
 pub mod keys;

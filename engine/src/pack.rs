@@ -22,6 +22,9 @@ use crate::codec::{DecodeError, Decoder, put_u64, put_usize};
 use crate::id::{DomainId, PackId};
 use crate::keys::{DomainKeys, EpochKeys, KeyError, open, seal};
 
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) mod fuzzing;
+
 const HEAD: &[u8; 8] = b"ORGKPAK\x01";
 const TAIL: &[u8; 8] = b"ORGKDIR\x01";
 const HEAD_BYTES: usize = 12;
