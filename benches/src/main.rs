@@ -6,6 +6,7 @@
 use clap::{Parser, Subcommand};
 
 mod backup;
+mod chunks;
 mod installation;
 
 #[derive(Debug, Parser)]
@@ -26,6 +27,8 @@ enum Command {
         #[arg(long, default_value_t = 1)]
         seed: u64,
     },
+    /// Measures ways to lay objects and relations out in chunks: bytes and CPU.
+    Chunks(chunks::Options),
 }
 
 fn main() -> anyhow::Result<()> {
@@ -33,5 +36,6 @@ fn main() -> anyhow::Result<()> {
         Command::Backup { users, seed } => users
             .into_iter()
             .try_for_each(|users| backup::run(users, seed)),
+        Command::Chunks(options) => chunks::run(&options),
     }
 }

@@ -44,6 +44,8 @@ pub mod fuzzing;
 pub mod id;
 pub mod index;
 pub mod keys;
+#[doc(hidden)]
+pub mod measuring;
 pub mod monitor;
 pub mod object;
 pub mod okta;

@@ -439,7 +439,7 @@ impl TypeDelta {
 }
 
 /// Writes keys, which must come in order, by their parents.
-fn put_keys(out: &mut Vec<u8>, keys: &[Key]) {
+pub(crate) fn put_keys(out: &mut Vec<u8>, keys: &[Key]) {
     let groups = || keys.chunk_by(|a, b| a.parent == b.parent);
     put_usize(out, groups().count());
     let mut last = 0;

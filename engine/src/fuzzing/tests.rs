@@ -74,6 +74,10 @@ fn every_target_has_its_seeds() {
 /// Writes the seeds that are stored formats, from the data directory of a fixture (`tests/fixtures`, unpacked).
 #[test]
 #[ignore = "writes seeds; ORGKEEP_FIXTURE_DATA names an unpacked fixture"]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "a tool for those who make fixtures"
+)]
 fn seeds_of_stored_formats_are_written() {
     let data = PathBuf::from(std::env::var_os("ORGKEEP_FIXTURE_DATA").unwrap());
     let provider = FileProvider::open_or_create(&data.join("keys/kek"), true);
