@@ -14,6 +14,7 @@ mod contract;
 mod crashes;
 mod fixtures;
 mod host;
+mod hostile;
 mod restore;
 mod secrets;
 mod snapshots;

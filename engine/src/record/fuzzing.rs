@@ -1,7 +1,5 @@
 //! What must hold of any bytes that are taken for a record, once they are opened and unpacked.
 
-#[cfg(test)]
-use super::FORM;
 use super::Record;
 #[cfg(test)]
 use crate::id::{DomainId, SnapshotId};
@@ -27,5 +25,6 @@ pub(crate) fn seed(
     snapshot: SnapshotId,
     blob: &[u8],
 ) -> Vec<u8> {
-    FORM.open(keys, domain, snapshot, blob).unwrap_or_default()
+    let record = Record::open(keys, domain, snapshot, blob);
+    record.map(|record| record.encode()).unwrap_or_default()
 }
