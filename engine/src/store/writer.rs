@@ -8,6 +8,7 @@ use jiff::Timestamp;
 
 use super::domain::{DomainStore, bucket, chain, ids_hold_parent};
 use super::types::{Loss, SnapshotInfo};
+use super::usage::Holding;
 use super::{Inner, StoreError, to_millis};
 use crate::catalogue::{IdRule, ObjectType};
 use crate::chunk::{ChunkBuilder, Key, Names};
@@ -40,6 +41,8 @@ pub struct SnapshotWriter<'m> {
     earlier: Vec<(PackId, usize)>,
     pack: Option<PackWriter>,
     packs: Vec<PackRow>,
+    /// The packs that prune must leave alone.
+    holding: Holding,
     _writing: Writing,
 }
 
@@ -223,6 +226,7 @@ impl<'m> SnapshotWriter<'m> {
             earlier: Vec::new(),
             pack: None,
             packs: Vec::new(),
+            holding: Holding::new(&store.shared.inner),
             store,
             monitor,
             _writing: writing,
@@ -450,6 +454,9 @@ impl<'m> SnapshotWriter<'m> {
         let known = self.earlier.iter().rposition(|known| *known == chunk);
         let at = known.unwrap_or(self.earlier.len());
         if known.is_none() {
+            if !self.holding.hold(chunk.0) {
+                return Ok(None);
+            }
             self.earlier.push(chunk);
         }
         let at = u32::try_from(at).map_err(|_| StoreError::TooMany { what: "chunks" })?;
@@ -529,6 +536,7 @@ impl<'m> SnapshotWriter<'m> {
 
     fn put_pack(&mut self, pack: PackWriter) -> Result<(), StoreError> {
         let id = pack.id();
+        self.holding.hold(id);
         let (blob, entries) = pack.finish(self.epoch()?)?;
         let bytes = blob.as_bytes().len() as u64;
         self.store
