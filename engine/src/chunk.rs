@@ -451,7 +451,7 @@ impl Chunk {
     }
 }
 
-pub(crate) fn decompress(bytes: &[u8]) -> Result<Vec<u8>, DecodeError> {
+fn decompress(bytes: &[u8]) -> Result<Vec<u8>, DecodeError> {
     let mut from = Decoder::new(bytes, WHAT);
     from.version(VERSION)?;
     let length = from.usize()?;

@@ -1,7 +1,7 @@
 //! What `benches/` needs of the encoders to measure them; no part of the engine's interface.
 
 use crate::chunk::{ChunkBuilder, Key};
-use crate::record;
+use crate::codec::{Decoder, put_deltas, put_u64, put_usize};
 
 /// One object as it goes into a chunk.
 #[derive(Debug, Clone)]
@@ -48,17 +48,27 @@ pub fn chunks(rows: &[Row], bytes_target: usize) -> Result<Vec<Vec<u8>>, std::io
 /// What a chunk is compressed from.
 #[must_use]
 pub fn unpacked(chunk: &[u8]) -> Vec<u8> {
-    crate::chunk::decompress(chunk).unwrap_or_default()
+    let mut from = Decoder::new(chunk, "a chunk");
+    let length = from.u8().and_then(|_version| from.usize());
+    length
+        .ok()
+        .and_then(|length| zstd::bulk::decompress(from.rest(), length).ok())
+        .unwrap_or_default()
 }
 
-/// Relations without a body as a record holds them, before compression: numbers of parents and keys, in order.
+/// Relations without a body as a [record](crate::record) holds them, before compression: numbers of parents and keys, in order.
 #[must_use]
 pub fn relations(keys: &[(u32, u32)]) -> Vec<u8> {
-    let keys: Vec<Key> = keys
-        .iter()
-        .map(|&(parent, key)| Key { parent, key })
-        .collect();
+    let groups = || keys.chunk_by(|(one, _), (other, _)| one == other);
     let mut out = Vec::new();
-    record::put_keys(&mut out, &keys);
+    put_usize(&mut out, groups().count());
+    let mut last = 0;
+    for group in groups() {
+        let parent = group.first().map_or(0, |(parent, _)| *parent);
+        put_u64(&mut out, u64::from(parent.wrapping_sub(last)));
+        last = parent;
+        put_usize(&mut out, group.len());
+        put_deltas(&mut out, group.iter().map(|(_, key)| *key));
+    }
     out
 }

@@ -445,7 +445,7 @@ impl TypeDelta {
 }
 
 /// Writes keys, which must come in order, by their parents.
-pub(crate) fn put_keys(out: &mut Vec<u8>, keys: &[Key]) {
+fn put_keys(out: &mut Vec<u8>, keys: &[Key]) {
     let groups = || keys.chunk_by(|a, b| a.parent == b.parent);
     put_usize(out, groups().count());
     let mut last = 0;
