@@ -35,6 +35,8 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("directory", pack::fuzzing::directory),
     ("record", record::fuzzing::plain),
     ("checkpoint", record::fuzzing::checkpoint),
+    ("merged", record::fuzzing::merged),
+    ("moves", record::fuzzing::moves),
     ("domain_keys", keys::fuzzing::domain),
     ("envelope", keys::fuzzing::envelope),
     ("key_file", keys::fuzzing::file),

@@ -16,13 +16,15 @@ fi
 
 export RUSTC_BOOTSTRAP=1
 # The code under test is safe Rust: what a sanitizer would see, the language refuses.
-fuzz=(cargo fuzz run --fuzz-dir . --sanitizer none engine)
+fuzz=(cargo fuzz run --fuzz-dir . --sanitizer none)
 failed=()
 for target in "${targets[@]}"; do
   export ORGKEEP_FUZZ_TARGET="$target"
   mkdir -p "corpus/$target" "artifacts/$target"
   echo "== $target"
-  "${fuzz[@]}" "corpus/$target" "seeds/$target" -- -max_total_time="$seconds" -max_len=4096 -timeout=10 \
+  program=engine
+  [[ "$target" == unpack ]] && program=unpack
+  "${fuzz[@]}" "$program" "corpus/$target" "seeds/$target" -- -max_total_time="$seconds" -max_len=4096 -timeout=10 \
     -artifact_prefix="artifacts/$target/" -print_final_stats=1 2>"artifacts/$target/log" || failed+=("$target")
   grep -E '^stat::number_of_executed_units|^SUMMARY|panicked at|cov:.* DONE|^#[0-9]+.DONE' "artifacts/$target/log" || tail -n 20 "artifacts/$target/log"
 done

@@ -28,11 +28,7 @@ pub(crate) fn unpacked(data: &[u8]) -> bool {
     else {
         return false;
     };
-    let rows: Vec<(Key, Vec<u8>)> = (0..chunk.rows().len())
-        .filter_map(|place| chunk.get(place))
-        .map(|(key, body)| (key, body.to_vec()))
-        .collect();
-    assert_eq!(rows.len(), chunk.rows().len(), "every row has its body");
+    let rows = rows_of(&chunk);
     let is_object = |body: &[u8]| {
         body.first() == Some(&b'{') && canonical_json(body).is_ok_and(|found| found == body)
     };
@@ -71,13 +67,13 @@ fn there_and_back(rows: &[(Key, Vec<u8>)]) {
     }
     let bytes = builder.finish().unwrap_or_default();
     let chunk = Chunk::decode(&bytes, &Numbered);
-    let found: Option<Vec<(Key, Vec<u8>)>> = chunk.ok().map(|chunk| {
-        (0..rows.len())
-            .filter_map(|place| chunk.get(place))
-            .map(|(key, body)| (key, body.to_vec()))
-            .collect()
-    });
+    let found = chunk.ok().map(|chunk| rows_of(&chunk));
     assert_eq!(found.as_deref(), Some(rows), "what went in comes out");
+}
+
+fn rows_of(chunk: &Chunk) -> Vec<(Key, Vec<u8>)> {
+    let rows = (0..).map_while(|place| chunk.get(place));
+    rows.map(|(key, body)| (key, body.to_vec())).collect()
 }
 
 fn pack(plain: &[u8]) -> Option<Vec<u8>> {

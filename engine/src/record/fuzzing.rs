@@ -7,6 +7,8 @@ use crate::id::{DomainId, SnapshotId};
 use crate::keys::DomainKeys;
 
 pub(crate) use super::checkpoint::fuzzing::plain as checkpoint;
+pub(crate) use super::merged::fuzzing::plain as merged;
+pub(crate) use super::moves::fuzzing::plain as moves;
 
 /// A record that is read says the same when it is written and read again.
 pub(crate) fn plain(data: &[u8]) -> bool {
