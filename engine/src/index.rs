@@ -948,14 +948,7 @@ pub(crate) fn apply_head(
     packs: &[PackRow],
 ) -> Result<()> {
     let domain = ensure_domain(transaction, snapshot.domain)?;
-    let mut insert_name = transaction
-        .prepare_cached("INSERT OR REPLACE INTO name (domain, number, text) VALUES (?1, ?2, ?3)")?;
-    for (number, name) in (names_first..).zip(names) {
-        match name {
-            NameText::Clear(text) => insert_name.execute(params![domain, number, text])?,
-            NameText::Sealed(sealed) => insert_name.execute(params![domain, number, sealed])?,
-        };
-    }
+    apply_names(transaction, snapshot.domain, names_first, names)?;
     let mut insert_chunk = transaction.prepare_cached(
         "INSERT INTO chunk (pack, place, kind, type, \"offset\", bytes, \"rows\") VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
     )?;
@@ -1007,6 +1000,25 @@ pub(crate) fn apply_head(
             snapshot.watermark,
         ],
     )?;
+    Ok(())
+}
+
+/// Writes more of the ids that are new with a snapshot.
+pub(crate) fn apply_names(
+    transaction: &Transaction<'_>,
+    domain: DomainId,
+    first: u32,
+    names: &[NameText],
+) -> Result<()> {
+    let domain = ensure_domain(transaction, domain)?;
+    let mut insert = transaction
+        .prepare_cached("INSERT OR REPLACE INTO name (domain, number, text) VALUES (?1, ?2, ?3)")?;
+    for (number, name) in (first..).zip(names) {
+        match name {
+            NameText::Clear(text) => insert.execute(params![domain, number, text])?,
+            NameText::Sealed(sealed) => insert.execute(params![domain, number, sealed])?,
+        };
+    }
     Ok(())
 }
 

@@ -67,6 +67,7 @@ mod writer;
 mod tests;
 
 pub use domain::DomainStore;
+pub(crate) use domain::LastSides;
 pub use reader::{SeeId, SeeStored, SnapshotReader};
 pub use reindex::{ReindexReport, StoreProblem};
 pub use types::{
