@@ -437,6 +437,11 @@ impl Chunk {
         })
     }
 
+    /// How much memory it takes, about.
+    pub(crate) fn bytes(&self) -> usize {
+        self.bodies.len() + 16 * self.rows.len()
+    }
+
     /// The row and the body at a place.
     pub(crate) fn get(&self, ordinal: usize) -> Option<(Key, &[u8])> {
         let start = match ordinal.checked_sub(1) {

@@ -29,9 +29,13 @@ use crate::pack::{ChunkEntry, Kind};
 
 #[cfg(test)]
 pub(crate) mod faults;
+pub(crate) mod prune;
 
 /// The migrations, oldest first; the first makes version 1 of the index.
-const MIGRATIONS: &[&str] = &[include_str!("index/migrations/0001_temporal_index.sql")];
+const MIGRATIONS: &[&str] = &[
+    include_str!("index/migrations/0001_temporal_index.sql"),
+    include_str!("index/migrations/0002_doomed_packs.sql"),
+];
 
 /// Pages of 1 KiB that a connection may keep in memory.
 const CACHE_KIB: i32 = 8 * 1024;
@@ -113,6 +117,9 @@ pub(crate) type Space = i64;
 pub(crate) struct Place(i64);
 
 impl Place {
+    /// Where content is that is lost for good: no chunk has the number 0.
+    pub(crate) const LOST: Self = Self(0);
+
     pub(crate) fn new(chunk: i64, ordinal: u16) -> Self {
         Self(chunk << 16 | i64::from(ordinal))
     }
@@ -228,7 +235,7 @@ pub(crate) enum NameText {
 }
 
 /// A pack that a snapshot added.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct PackRow {
     pub(crate) id: PackId,
     pub(crate) epoch: u32,
@@ -255,6 +262,8 @@ pub(crate) struct AppliedType {
     pub(crate) put: Vec<NewVersion>,
     pub(crate) removed: Vec<Key>,
     pub(crate) related: Vec<Key>,
+    /// New versions whose content is lost, with its fingerprint.
+    pub(crate) lost: Vec<(Key, i64)>,
     /// Bucket, pack, chunk, digest.
     pub(crate) observations: Vec<(u32, PackId, usize, [u8; 16])>,
 }
@@ -292,6 +301,28 @@ impl Index {
         let done = act(&transaction)?;
         transaction.commit()?;
         Ok(done)
+    }
+
+    /// As [`transact`](Self::transact), and when this returns it is durable: what is forgotten may be deleted.
+    pub(crate) fn transact_durably<T>(
+        &self,
+        act: impl FnOnce(&Transaction<'_>) -> Result<T>,
+    ) -> Result<T> {
+        let mut connection = self.write();
+        connection.pragma_update(None, "synchronous", "FULL")?;
+        let done = (|| {
+            let transaction = connection.transaction()?;
+            let done = act(&transaction)?;
+            transaction.commit()?;
+            Ok(done)
+        })();
+        connection.pragma_update(None, "synchronous", "NORMAL")?;
+        done
+    }
+
+    /// A connection of its own for reading much without keeping others waiting.
+    pub(crate) fn read_apart(&self) -> Result<Connection> {
+        open_read(&self.path)
     }
 
     /// Replaces the index's file by another index, which must be closed.
@@ -575,12 +606,13 @@ pub(crate) struct Moment {
     pub(crate) sequence: u32,
     pub(crate) id: SnapshotId,
     pub(crate) as_of: i64,
+    pub(crate) removed: bool,
 }
 
 /// All snapshots of a domain in their order, the removed ones included.
 pub(crate) fn timeline(connection: &Connection, domain: DomainId) -> Result<Vec<Moment>> {
     let mut statement = connection.prepare_cached(
-        "SELECT s.sequence, s.id, s.as_of FROM snapshot s JOIN domain d ON d.no = s.domain \
+        "SELECT s.sequence, s.id, s.as_of, s.removed FROM snapshot s JOIN domain d ON d.no = s.domain \
          WHERE d.id = ?1 ORDER BY s.sequence",
     )?;
     collect(statement.query_map([domain.as_bytes()], |row| {
@@ -588,6 +620,7 @@ pub(crate) fn timeline(connection: &Connection, domain: DomainId) -> Result<Vec<
             sequence: row.get(0)?,
             id: SnapshotId::from_bytes(row.get(1)?),
             as_of: row.get(2)?,
+            removed: row.get(3)?,
         })
     })?)
 }
@@ -949,6 +982,35 @@ pub(crate) fn apply_head(
 ) -> Result<()> {
     let domain = ensure_domain(transaction, snapshot.domain)?;
     apply_names(transaction, snapshot.domain, names_first, names)?;
+    insert_packs(transaction, domain, packs)?;
+    let json = |_| IndexError::Broken {
+        what: "a coverage that cannot be written",
+    };
+    transaction.execute(
+        "INSERT INTO snapshot (domain, sequence, id, parent, created_at, as_of, pinned, removed, changes, bytes_new, \
+         record_bytes, coverage, counts, watermark) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)",
+        params![
+            domain,
+            snapshot.sequence,
+            snapshot.id.as_bytes(),
+            snapshot.parent.as_ref().map(SnapshotId::as_bytes),
+            snapshot.created_at,
+            snapshot.as_of,
+            snapshot.pinned,
+            snapshot.removed,
+            integer(snapshot.changes),
+            integer(snapshot.bytes_new),
+            integer(snapshot.record_bytes),
+            serde_json::to_string(&snapshot.coverage).map_err(json)?,
+            serde_json::to_string(&snapshot.counts).map_err(json)?,
+            snapshot.watermark,
+        ],
+    )?;
+    Ok(())
+}
+
+/// Takes up packs and their chunks, if they are not known.
+fn insert_packs(transaction: &Transaction<'_>, domain: i64, packs: &[PackRow]) -> Result<()> {
     let mut insert_chunk = transaction.prepare_cached(
         "INSERT INTO chunk (pack, place, kind, type, \"offset\", bytes, \"rows\") VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
     )?;
@@ -977,29 +1039,6 @@ pub(crate) fn apply_head(
             ])?;
         }
     }
-    let json = |_| IndexError::Broken {
-        what: "a coverage that cannot be written",
-    };
-    transaction.execute(
-        "INSERT INTO snapshot (domain, sequence, id, parent, created_at, as_of, pinned, removed, changes, bytes_new, \
-         record_bytes, coverage, counts, watermark) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)",
-        params![
-            domain,
-            snapshot.sequence,
-            snapshot.id.as_bytes(),
-            snapshot.parent.as_ref().map(SnapshotId::as_bytes),
-            snapshot.created_at,
-            snapshot.as_of,
-            snapshot.pinned,
-            snapshot.removed,
-            integer(snapshot.changes),
-            integer(snapshot.bytes_new),
-            integer(snapshot.record_bytes),
-            serde_json::to_string(&snapshot.coverage).map_err(json)?,
-            serde_json::to_string(&snapshot.counts).map_err(json)?,
-            snapshot.watermark,
-        ],
-    )?;
     Ok(())
 }
 
@@ -1060,6 +1099,21 @@ pub(crate) fn apply_type(
         ])?;
         if applied.own_ids_under_parents {
             parentage.execute(params![space, put.key.key, put.key.parent])?;
+        }
+    }
+    for (key, fingerprint) in &applied.lost {
+        end.execute(params![space, key.parent, key.key, sequence])?;
+        let place = Place::LOST.0;
+        begin.execute(params![
+            space,
+            key.parent,
+            key.key,
+            sequence,
+            place,
+            fingerprint
+        ])?;
+        if applied.own_ids_under_parents {
+            parentage.execute(params![space, key.key, key.parent])?;
         }
     }
     for key in &applied.related {

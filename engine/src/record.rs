@@ -9,9 +9,10 @@
 //! The first record of a domain has no parent. A later one can be read into an index only after those before it, or after a
 //! checkpoint of its parent (`record/checkpoint.rs`).
 //!
-//! Records are not merged yet (each eighth one holding the changes of the last eight): the index reads each record once, a damaged one
+//! Records are not merged ahead (each eighth one holding the changes of the last eight): the index reads each record once, a damaged one
 //! costs at most the snapshots up to the next checkpoint, and those between could be saved only by keeping most changes twice.
-//! They become worth their bytes when prune deletes the records of removed snapshots.
+//! Prune merges the records of removed snapshots into that of the next one that stays (`record/merged.rs`), and says in `record/moves.rs`
+//! where the rows lie now that it has moved.
 //!
 //! # Format, version 1
 //!
@@ -47,8 +48,12 @@ use crate::keys::{DomainKeys, KeyError, open, seal};
 use crate::object::Coverage;
 
 mod checkpoint;
+mod merged;
+mod moves;
 
 pub(crate) use checkpoint::Checkpoint;
+pub(crate) use merged::Merged;
+pub(crate) use moves::{LostRow, MovedPack, MovedRun, Moves};
 
 const MAGIC: &[u8; 8] = b"ORGKREC\x01";
 const LABEL: &[u8] = b"orgkeep record 1";
@@ -160,10 +165,11 @@ const FORM: Form = Form {
 };
 
 impl Form {
-    fn aad(&self, domain: DomainId, snapshot: SnapshotId) -> Vec<u8> {
+    /// `name` says which of its kind it is: a snapshot's id, or a number.
+    fn aad(&self, domain: DomainId, name: &[u8; 8]) -> Vec<u8> {
         let mut aad = self.label.to_vec();
         aad.extend_from_slice(domain.as_bytes());
-        aad.extend_from_slice(snapshot.as_bytes());
+        aad.extend_from_slice(name);
         aad
     }
 
@@ -172,7 +178,7 @@ impl Form {
         &self,
         keys: &DomainKeys,
         domain: DomainId,
-        snapshot: SnapshotId,
+        name: &[u8; 8],
         plain: &[u8],
     ) -> Result<SealedBlob, KeyError> {
         let mut packed = Vec::new();
@@ -186,7 +192,7 @@ impl Form {
         let epoch = keys.newest().ok_or(KeyError::NotSealed)?;
         let mut blob = self.magic.to_vec();
         blob.extend_from_slice(&epoch.number.to_le_bytes());
-        blob.extend_from_slice(&seal(&epoch.record, &self.aad(domain, snapshot), &packed)?);
+        blob.extend_from_slice(&seal(&epoch.record, &self.aad(domain, name), &packed)?);
         Ok(SealedBlob::new(blob))
     }
 
@@ -195,14 +201,14 @@ impl Form {
         &self,
         keys: &DomainKeys,
         domain: DomainId,
-        snapshot: SnapshotId,
+        name: &[u8; 8],
         blob: &[u8],
     ) -> Result<Vec<u8>, RecordError> {
         let broken = || RecordError::Decode(DecodeError::Broken { what: self.what });
         let (magic, rest) = blob.split_first_chunk::<8>().ok_or_else(broken)?;
         if magic != self.magic {
-            let ([name @ .., version], [wanted @ .., _]) = (magic, self.magic);
-            return Err(if name == wanted {
+            let ([found @ .., version], [wanted @ .., _]) = (magic, self.magic);
+            return Err(if found == wanted {
                 RecordError::Decode(DecodeError::UnknownVersion {
                     what: self.what,
                     version: *version,
@@ -214,8 +220,8 @@ impl Form {
         let (epoch, sealed) = rest.split_first_chunk::<4>().ok_or_else(broken)?;
         let epoch = u32::from_le_bytes(*epoch);
         let epoch_keys = keys.epoch(epoch).ok_or(RecordError::NoEpoch { epoch })?;
-        let packed = open(&epoch_keys.record, &self.aad(domain, snapshot), sealed)
-            .map_err(RecordError::Key)?;
+        let packed =
+            open(&epoch_keys.record, &self.aad(domain, name), sealed).map_err(RecordError::Key)?;
         let mut from = Decoder::new(&packed, self.what);
         let length = from.usize().map_err(RecordError::Decode)?;
         if length > RECORD_BYTES_MAX {
@@ -234,7 +240,7 @@ impl Record {
         domain: DomainId,
         snapshot: SnapshotId,
     ) -> Result<SealedBlob, KeyError> {
-        FORM.seal(keys, domain, snapshot, &self.encode())
+        FORM.seal(keys, domain, snapshot.as_bytes(), &self.encode())
     }
 
     /// The record from its blob.
@@ -244,7 +250,7 @@ impl Record {
         snapshot: SnapshotId,
         blob: &[u8],
     ) -> Result<Self, RecordError> {
-        let plain = FORM.open(keys, domain, snapshot, blob)?;
+        let plain = FORM.open(keys, domain, snapshot.as_bytes(), blob)?;
         Self::decode(&plain).map_err(RecordError::Decode)
     }
 
@@ -256,7 +262,7 @@ impl Record {
         snapshot: SnapshotId,
         parts: Parts<'_, '_>,
     ) -> Result<SealedBlob, KeyError> {
-        FORM.seal(keys, domain, snapshot, &self.encode_parts(parts))
+        FORM.seal(keys, domain, snapshot.as_bytes(), &self.encode_parts(parts))
     }
 
     fn encode(&self) -> Vec<u8> {

@@ -10,6 +10,7 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
+use jiff::Timestamp;
 use nix::fcntl::OFlag;
 
 use super::{BlobError, BlobInfo, BlobStore, SealedBlob, check_name, check_prefix};
@@ -171,9 +172,12 @@ impl BlobStore for Local {
         let mut found = Vec::new();
         self.walk(&self.root.join(prefix), prefix, &mut |path, name| {
             if check_name(name).is_ok() {
-                let bytes = fs::symlink_metadata(path)
-                    .map_err(|source| BlobError::io("list", name, source))?
-                    .len();
+                let bytes = match fs::symlink_metadata(path) {
+                    // It was deleted just now.
+                    Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+                    found => found.map_err(|source| BlobError::io("list", name, source))?,
+                }
+                .len();
                 found.push(BlobInfo {
                     name: name.to_owned(),
                     bytes,
@@ -202,6 +206,13 @@ impl BlobStore for Local {
         let metadata = fs::symlink_metadata(self.path(name)?)
             .map_err(|source| BlobError::io("read", name, source))?;
         Ok(metadata.len())
+    }
+
+    fn put_at(&self, name: &str) -> Result<Option<Timestamp>, BlobError> {
+        let fail = |source| BlobError::io("read", name, source);
+        let metadata = fs::symlink_metadata(self.path(name)?).map_err(fail)?;
+        let modified = metadata.modified().map_err(fail)?;
+        Ok(Timestamp::try_from(modified).ok())
     }
 }
 

@@ -55,7 +55,7 @@ impl Checkpoint {
         domain: DomainId,
         snapshot: SnapshotId,
     ) -> Result<SealedBlob, KeyError> {
-        FORM.seal(keys, domain, snapshot, &self.encode())
+        FORM.seal(keys, domain, snapshot.as_bytes(), &self.encode())
     }
 
     /// The checkpoint from its blob.
@@ -65,7 +65,7 @@ impl Checkpoint {
         snapshot: SnapshotId,
         blob: &[u8],
     ) -> Result<Self, RecordError> {
-        let plain = FORM.open(keys, domain, snapshot, blob)?;
+        let plain = FORM.open(keys, domain, snapshot.as_bytes(), blob)?;
         Self::decode(&plain).map_err(RecordError::Decode)
     }
 

@@ -1,18 +1,19 @@
 //! One domain of the store, with its keys.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard};
 
 use jiff::Timestamp;
 
+use super::moves::{MoveMap, Resolved};
 use super::names::NameMap;
 use super::reader::SnapshotReader;
 use super::reindex::StoreProblem;
 use super::types::{Change, ChangeKind, SnapshotInfo, VersionInfo};
 use super::writer::SnapshotWriter;
 use super::{Inner, StoreError, from_millis};
-use crate::blobs::SealedBlob;
+use crate::blobs::{BlobError, SealedBlob};
 use crate::catalogue::{IdRule, ObjectType};
 use crate::chunk::{Chunk, ChunkView, Cursor, Key, Names};
 use crate::codec::DecodeError;
@@ -39,6 +40,8 @@ pub(super) struct Shared {
     pub(super) keys: DomainKeys,
     names: RwLock<NameMap>,
     cache: Mutex<Cache>,
+    /// The moves as they were last read.
+    pub(super) moves: Mutex<Arc<MoveMap>>,
 }
 
 #[derive(Debug, Default)]
@@ -78,6 +81,7 @@ impl DomainStore {
             keys,
             names: RwLock::default(),
             cache: Mutex::default(),
+            moves: Mutex::default(),
         };
         let store = Self {
             shared: Arc::new(shared),
@@ -166,6 +170,7 @@ impl DomainStore {
         id: &str,
     ) -> Result<Vec<VersionInfo>, StoreError> {
         let shared = &self.shared;
+        let _reading = shared.reading();
         shared.load_names()?;
         let (versions, snapshots) = {
             let read = shared.inner.index.read();
@@ -190,10 +195,6 @@ impl DomainStore {
             let Some(first) = within.first() else {
                 continue;
             };
-            let began = snapshots
-                .iter()
-                .find(|row| row.sequence == version.first)
-                .unwrap_or(first);
             let unobserved = within.iter().filter(|row| {
                 row.coverage
                     .get(&object_type.code())
@@ -203,7 +204,7 @@ impl DomainStore {
                 first_snapshot: first.id,
                 last_snapshot: version.last.and(within.last()).map(|row| row.id),
                 content_id: shared.body(&version, &mut last)?.1,
-                changed_at: from_millis(began.as_of),
+                changed_at: from_millis(first.as_of),
                 unobserved: unobserved.map(|row| row.id).collect(),
             });
         }
@@ -338,46 +339,34 @@ impl DomainStore {
     ///
     /// Where a record is lost, it goes on from the next checkpoint.
     pub(super) fn catch_up(&self) -> Result<Vec<StoreProblem>, StoreError> {
+        let _recording = self.shared.inner.recording();
+        self.catch_up_recording()
+    }
+
+    /// The same for who holds the right to record.
+    pub(super) fn catch_up_recording(&self) -> Result<Vec<StoreProblem>, StoreError> {
         let shared = &self.shared;
-        let _recording = shared.inner.recording();
         let mut problems = Vec::new();
+        let mut reading = ReadIn::new(shared.moves(&mut problems)?);
+        problems.extend(shared.follow_moves(&reading.moves)?);
+        shared.forget_merged(&mut problems)?;
+        let (markers, unread) = shared.markers()?;
+        problems.extend(unread);
+        let removed = |id: &SnapshotId| markers.get(id).is_some_and(|(_, removed)| *removed);
         let known = shared.known_snapshots()?;
-        let prefix = format!("{}/records/", shared.domain);
-        let mut there = BTreeSet::new();
-        let mut unseen = Vec::new();
-        for blob in shared.inner.blobs.list(&prefix)? {
-            let Some(snapshot) = blob
-                .name
-                .strip_prefix(&prefix)
-                .and_then(|id| id.parse::<SnapshotId>().ok())
-            else {
-                problems.push(StoreProblem::new(&blob.name, "it has no business here"));
-                continue;
-            };
-            there.insert(snapshot);
-            if known.contains(&snapshot) {
-                continue;
-            }
-            match shared.read_record(snapshot, &blob.name) {
-                Ok(record) => unseen.push((snapshot, record, blob.bytes)),
-                Err(StoreError::Record { source, .. }) => {
-                    problems.push(StoreProblem::new(&blob.name, chain(&source)));
-                }
-                Err(error) => return Err(error),
-            }
-        }
-        unseen.sort_by_key(|(snapshot, record, _)| (record.sequence, *snapshot));
+        let (mut unseen, there) = shared.unseen(&known, &mut problems)?;
+        let found_any = !unseen.is_empty();
         let mut checkpoints = None;
         let mut missing = BTreeSet::new();
         loop {
             let newest = index::newest_snapshot(&shared.inner.index.read(), shared.domain)?;
             let parent = newest.as_ref().map(|row| row.id);
-            let next = unseen
-                .iter()
-                .position(|(_, record, _)| record.parent == parent);
+            // A merged record comes before the records that it stands for.
+            let next = unseen.iter().position(|seen| seen.base == parent);
             if let Some(next) = next {
-                let (snapshot, record, bytes) = unseen.remove(next);
-                problems.extend(shared.read_in(snapshot, record, bytes)?);
+                let next = unseen.remove(next);
+                unseen.retain(|other| other.snapshot != next.snapshot);
+                problems.extend(shared.read_in(next, &mut reading)?);
                 continue;
             }
             let after = newest.map_or(0, |row| row.sequence);
@@ -395,25 +384,40 @@ impl DomainStore {
             let checkpoint = shared.read_checkpoint(snapshot)?;
             missing.extend(checkpoint.before.iter().map(|(_, lost)| *lost));
             missing.insert(snapshot);
-            unseen.retain(|(found, ..)| *found != snapshot);
-            problems.extend(shared.read_in_checkpoint(snapshot, checkpoint)?);
+            unseen.retain(|found| found.snapshot != snapshot);
+            problems.extend(shared.read_in_checkpoint(snapshot, checkpoint, &mut reading)?);
         }
-        for (snapshot, record, _) in unseen {
-            missing.extend(record.parent);
+        // A record that was merged into a later one is no longer needed.
+        for seen in unseen.iter().filter(|seen| !removed(&seen.snapshot)) {
+            missing.extend(seen.base);
             problems.push(StoreProblem::new(
-                &format!("{prefix}{snapshot}"),
+                &seen.name,
                 "the record of the snapshot before it is missing or damaged, so that it cannot be read",
             ));
         }
         for lost in missing.iter().filter(|lost| !there.contains(lost)) {
-            if !known.contains(lost) {
+            if !known.contains(lost) && !removed(lost) {
                 problems.push(StoreProblem::new(
-                    &format!("{prefix}{lost}"),
+                    &format!("{}/records/{lost}", shared.domain),
                     "it is missing",
                 ));
             }
         }
-        problems.extend(self.read_markers()?);
+        for (snapshot, (pinned, removed)) in markers {
+            let row = index::snapshot(&shared.inner.index.read(), snapshot)?;
+            if row.is_some_and(|row| (row.pinned, row.removed) != (pinned, removed)) {
+                shared
+                    .inner
+                    .index
+                    .transact(|transaction| index::mark(transaction, snapshot, pinned, removed))?;
+            }
+        }
+        if found_any {
+            shared.close_gaps()?;
+        }
+        if reading.damaged {
+            shared.recount()?;
+        }
         Ok(problems)
     }
 
@@ -430,6 +434,7 @@ impl DomainStore {
                 keys: self.shared.keys.copy(),
                 names: RwLock::default(),
                 cache: Mutex::default(),
+                moves: Mutex::default(),
             }),
         };
         rebuilt.shared.load_names()?;
@@ -438,7 +443,7 @@ impl DomainStore {
         Ok((problems, snapshots))
     }
 
-    /// The snapshots that the index of one store knows, and that of the other does not.
+    /// The snapshots that the index of one store knows, and that of the other does not; without those that were removed.
     pub(super) fn known_only_to(
         &self,
         one: &super::Store,
@@ -447,51 +452,12 @@ impl DomainStore {
         let domain = self.shared.domain;
         let found = index::timeline(&other.inner.index.read(), domain)?;
         let found: BTreeSet<SnapshotId> = found.into_iter().map(|moment| moment.id).collect();
-        let known = index::timeline(&one.inner.index.read(), domain)?;
-        let known = known.into_iter().map(|moment| moment.id);
-        Ok(known.filter(|id| !found.contains(id)).collect())
-    }
-
-    pub(super) fn read_markers(&self) -> Result<Vec<StoreProblem>, StoreError> {
-        let shared = &self.shared;
-        let mut problems = Vec::new();
-        let prefix = format!("{}/markers/", shared.domain);
-        let mut newest: BTreeMap<SnapshotId, (u64, String)> = BTreeMap::new();
-        for blob in shared.inner.blobs.list(&prefix)? {
-            let parts = blob
-                .name
-                .strip_prefix(&prefix)
-                .and_then(|rest| rest.split_once('/'));
-            let parsed = parts.and_then(|(id, number)| {
-                Some((id.parse::<SnapshotId>().ok()?, number.parse().ok()?))
-            });
-            match parsed {
-                Some((snapshot, number)) => {
-                    let found = newest
-                        .entry(snapshot)
-                        .or_insert((number, blob.name.clone()));
-                    if number >= found.0 {
-                        *found = (number, blob.name);
-                    }
-                }
-                None => problems.push(StoreProblem::new(&blob.name, "it has no business here")),
-            }
-        }
-        for (snapshot, (_, name)) in newest {
-            let sealed = shared.inner.blobs.get(&name)?;
-            match shared.open_marker(snapshot, &sealed) {
-                Some((pinned, removed)) => {
-                    let row = index::snapshot(&shared.inner.index.read(), snapshot)?;
-                    if row.is_some_and(|row| (row.pinned, row.removed) != (pinned, removed)) {
-                        shared.inner.index.transact(|transaction| {
-                            index::mark(transaction, snapshot, pinned, removed)
-                        })?;
-                    }
-                }
-                None => problems.push(StoreProblem::new(&name, "the marker does not open")),
-            }
-        }
-        Ok(problems)
+        let known = index::snapshots(&one.inner.index.read(), domain)?;
+        let known = known.into_iter().filter(|row| !row.removed);
+        Ok(known
+            .map(|row| row.id)
+            .filter(|id| !found.contains(id))
+            .collect())
     }
 }
 
@@ -690,6 +656,116 @@ impl Shared {
         })
     }
 
+    /// What the markers say of each snapshot that has any, pinned and removed, and what cannot be read of them.
+    pub(super) fn markers(&self) -> Result<(Markers, Vec<StoreProblem>), StoreError> {
+        let mut problems = Vec::new();
+        let prefix = format!("{}/markers/", self.domain);
+        let mut newest: BTreeMap<SnapshotId, (u64, String)> = BTreeMap::new();
+        for blob in self.inner.blobs.list(&prefix)? {
+            let parts = blob
+                .name
+                .strip_prefix(&prefix)
+                .and_then(|rest| rest.split_once('/'));
+            let parsed = parts.and_then(|(id, number)| {
+                Some((id.parse::<SnapshotId>().ok()?, number.parse().ok()?))
+            });
+            match parsed {
+                Some((snapshot, number)) => {
+                    let found = newest
+                        .entry(snapshot)
+                        .or_insert((number, blob.name.clone()));
+                    if number >= found.0 {
+                        *found = (number, blob.name);
+                    }
+                }
+                None => problems.push(StoreProblem::new(&blob.name, "it has no business here")),
+            }
+        }
+        let mut markers = Markers::new();
+        for (snapshot, (_, name)) in newest {
+            let sealed = match self.inner.blobs.get(&name) {
+                // A newer one took its place just now, or it went with its snapshot.
+                Err(BlobError::NotFound { .. }) => continue,
+                sealed => sealed?,
+            };
+            match self.open_marker(snapshot, &sealed) {
+                Some(found) => {
+                    markers.insert(snapshot, found);
+                }
+                None => problems.push(StoreProblem::new(&name, "the marker does not open")),
+            }
+        }
+        Ok((markers, problems))
+    }
+
+    /// The records of snapshots that the index does not know, merged ones first, then by their sequence numbers; and the snapshots of which there is a record.
+    fn unseen(
+        &self,
+        known: &BTreeSet<SnapshotId>,
+        problems: &mut Vec<StoreProblem>,
+    ) -> Result<(Vec<Seen>, BTreeSet<SnapshotId>), StoreError> {
+        let mut there = BTreeSet::new();
+        let mut unseen: Vec<Seen> = Vec::new();
+        for blob in self.merged_blobs(problems)? {
+            there.insert(blob.snapshot);
+            let is_read = unseen.iter().any(|seen| seen.snapshot == blob.snapshot);
+            if known.contains(&blob.snapshot) || is_read {
+                continue;
+            }
+            match self.read_merged(&blob) {
+                Ok(merged) => unseen.push(Seen {
+                    name: blob.name,
+                    snapshot: blob.snapshot,
+                    base: merged.base,
+                    told: Some((merged.changes, merged.record_bytes)),
+                    bytes: blob.bytes,
+                    record: merged.record,
+                }),
+                // Prune deletes what it has put a later one in place of.
+                Err(StoreError::Blob(BlobError::NotFound { .. })) => {}
+                Err(StoreError::Record { source, .. }) => {
+                    problems.push(StoreProblem::new(&blob.name, chain(&source)));
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        let merged = unseen.len();
+        let prefix = format!("{}/records/", self.domain);
+        for blob in self.inner.blobs.list(&prefix)? {
+            let Some(snapshot) = blob
+                .name
+                .strip_prefix(&prefix)
+                .and_then(|id| id.parse::<SnapshotId>().ok())
+            else {
+                problems.push(StoreProblem::new(&blob.name, "it has no business here"));
+                continue;
+            };
+            there.insert(snapshot);
+            if known.contains(&snapshot) {
+                continue;
+            }
+            match self.read_record(snapshot, &blob.name) {
+                Ok(record) => unseen.push(Seen {
+                    name: blob.name,
+                    snapshot,
+                    base: record.parent,
+                    told: None,
+                    bytes: blob.bytes,
+                    record,
+                }),
+                Err(StoreError::Blob(BlobError::NotFound { .. })) => {}
+                Err(StoreError::Record { source, .. }) => {
+                    problems.push(StoreProblem::new(&blob.name, chain(&source)));
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        if let Some(plain) = unseen.get_mut(merged..) {
+            plain.sort_by_key(|seen| (seen.record.sequence, seen.snapshot));
+        }
+        Ok((unseen, there))
+    }
+
     fn open_marker(&self, snapshot: SnapshotId, blob: &[u8]) -> Option<(bool, bool)> {
         let (epoch, sealed) = blob.strip_prefix(MARKER_MAGIC)?.split_first_chunk::<4>()?;
         let keys = self.keys.epoch(u32::from_le_bytes(*epoch))?;
@@ -830,30 +906,27 @@ impl Shared {
     /// Reads a record that the index has not seen, and the packs it names, into the index.
     ///
     /// A pack or a chunk that cannot be read makes its type incomplete in this snapshot; the problem is given back.
-    fn read_in(
-        &self,
-        snapshot: SnapshotId,
-        mut record: Record,
-        bytes: u64,
-    ) -> Result<Vec<StoreProblem>, StoreError> {
+    fn read_in(&self, seen: Seen, reading: &mut ReadIn) -> Result<Vec<StoreProblem>, StoreError> {
+        let mut record = seen.record;
         let mut problems = Vec::new();
         self.add_ids(record.ids_first, &record.ids);
-        let packs = self.read_packs(&record.packs, &mut problems)?;
         let mut types = Vec::new();
+        let mut changes = 0;
         for delta in std::mem::take(&mut record.types) {
-            let found = self.read_in_type(&delta, &record.packs, &packs, &mut types)?;
+            changes += delta.runs.iter().map(|run| run.rows).sum::<usize>();
+            changes += delta.removed.len() + delta.related.len();
+            let found = self.read_in_type(&delta, &record.packs, reading, &mut types)?;
             if !found.is_empty() {
                 record.coverage.insert(delta.type_code, damaged());
             }
             problems.extend(found);
         }
-        let packs: Vec<PackRow> = packs.into_iter().flatten().collect();
-        let changes = types
-            .iter()
-            .map(|applied| applied.put.len() + applied.related.len() + applied.removed.len())
-            .sum::<usize>() as u64;
-        let row = self.snapshot_row(snapshot, &record, bytes, changes)?;
-        self.apply(&row, record.ids_first, &record.ids, &packs, types)?;
+        let (changes, bytes) = seen.told.unwrap_or((changes as u64, seen.bytes));
+        let row = self.snapshot_row(seen.snapshot, &record, bytes, changes)?;
+        let packs = reading.take_packs();
+        // What a record without a base holds begins with 1, as everything of a first snapshot does.
+        let since = seen.base.map_or(1, |_| row.sequence);
+        self.apply_since(&row, since, record.ids_first, &record.ids, &packs, types)?;
         Ok(problems)
     }
 
@@ -863,27 +936,7 @@ impl Shared {
         Ok(timeline.into_iter().map(|moment| moment.id).collect())
     }
 
-    /// What the index is to know of packs; `None` for those that cannot be read.
-    pub(super) fn read_packs(
-        &self,
-        named: &[(PackId, u64)],
-        problems: &mut Vec<StoreProblem>,
-    ) -> Result<Vec<Option<PackRow>>, StoreError> {
-        let mut packs = Vec::with_capacity(named.len());
-        for (pack, _) in named {
-            match self.read_pack(*pack) {
-                Ok(row) => packs.push(Some(row)),
-                Err(error @ (StoreError::Pack { .. } | StoreError::Blob(_))) => {
-                    problems.push(StoreProblem::new(&self.pack_name(*pack), chain(&error)));
-                    packs.push(None);
-                }
-                Err(error) => return Err(error),
-            }
-        }
-        Ok(packs)
-    }
-
-    fn read_pack(&self, pack: PackId) -> Result<PackRow, StoreError> {
+    pub(super) fn read_pack(&self, pack: PackId) -> Result<PackRow, StoreError> {
         let name = self.pack_name(pack);
         let bytes = self.inner.blobs.get(&name)?;
         let (epoch, entries) = read_directory(&self.keys, self.domain, pack, &bytes)
@@ -901,49 +954,35 @@ impl Shared {
         &self,
         delta: &TypeDelta,
         named: &[(PackId, u64)],
-        packs: &[Option<PackRow>],
+        reading: &mut ReadIn,
         types: &mut Vec<AppliedType>,
     ) -> Result<Vec<StoreProblem>, StoreError> {
         let mut problems = Vec::new();
         let mut applied = AppliedType::of(delta.type_code);
-        let mut runs: BTreeMap<(usize, usize), Vec<(usize, usize)>> = BTreeMap::new();
+        let mut chunks: BTreeMap<(PackId, usize), Vec<(usize, usize)>> = BTreeMap::new();
         for run in &delta.runs {
-            runs.entry((run.pack, run.chunk))
-                .or_default()
-                .push((run.first, run.rows));
-        }
-        for ((pack, place), ranges) in runs {
-            let Some(Some(row)) = packs.get(pack) else {
-                let name = named
-                    .get(pack)
-                    .map(|(id, _)| self.pack_name(*id))
-                    .unwrap_or_default();
+            let Some((pack, _)) = named.get(run.pack) else {
                 problems.push(StoreProblem::new(
-                    &name,
-                    "a chunk of it is named by a record",
+                    "",
+                    "a record names a pack that it does not list",
                 ));
                 continue;
             };
-            let Some(entry) = row.entries.get(place) else {
-                problems.push(StoreProblem::new(
-                    &self.pack_name(row.id),
-                    "it lacks a chunk that a record names",
-                ));
-                continue;
-            };
-            let chunk_row = index::ChunkRow {
-                pack: row.id,
-                epoch: row.epoch,
-                place,
-                entry: *entry,
-            };
-            let chunk = match self.open_chunk(&chunk_row) {
-                Ok(chunk) => chunk,
-                Err(error @ (StoreError::Pack { .. } | StoreError::Blob(_))) => {
-                    problems.push(StoreProblem::new(&self.pack_name(row.id), chain(&error)));
-                    continue;
+            let moves = Arc::clone(&reading.moves);
+            for (found, rows) in moves.resolve_run(*pack, run.chunk, run.first, run.rows) {
+                match found {
+                    Resolved::At(pack, chunk, first) => {
+                        chunks.entry((pack, chunk)).or_default().push((first, rows));
+                    }
+                    Resolved::Dropped => {}
+                    Resolved::Lost(key, fingerprint) => applied.lost.push((key, fingerprint)),
                 }
-                Err(error) => return Err(error),
+            }
+        }
+        for ((pack, place), ranges) in chunks {
+            let chunk = match reading.chunk(self, pack, place, &mut problems)? {
+                Some(chunk) => chunk,
+                None => continue,
             };
             for ordinal in ranges
                 .into_iter()
@@ -952,14 +991,14 @@ impl Shared {
                 let (Some((key, body)), Ok(short)) = (chunk.get(ordinal), u16::try_from(ordinal))
                 else {
                     problems.push(StoreProblem::new(
-                        &self.pack_name(row.id),
+                        &self.pack_name(pack),
                         "a chunk of it is shorter than its record says",
                     ));
                     break;
                 };
                 applied.put.push(NewVersion {
                     key,
-                    pack: row.id,
+                    pack,
                     chunk: place,
                     ordinal: short,
                     fingerprint: self.keys.content_id(body).fingerprint(),
@@ -969,14 +1008,21 @@ impl Shared {
         applied.removed.clone_from(&delta.removed);
         applied.related.clone_from(&delta.related);
         for found in &delta.observations {
-            if let Some(Some(row)) = packs.get(found.pack)
-                && found.chunk < row.entries.len()
+            let Some((pack, _)) = named.get(found.pack) else {
+                continue;
+            };
+            let Resolved::At(pack, chunk, _) = reading.moves.resolve(*pack, found.chunk, 0) else {
+                continue;
+            };
+            if let Some(row) = reading.pack(self, pack, &mut problems)?
+                && chunk < row.entries.len()
             {
                 applied
                     .observations
-                    .push((found.bucket, row.id, found.chunk, found.digest));
+                    .push((found.bucket, pack, chunk, found.digest));
             }
         }
+        reading.damaged |= !problems.is_empty();
         types.push(applied);
         Ok(problems)
     }
@@ -1017,6 +1063,19 @@ impl Shared {
         packs: &[PackRow],
         types: Vec<AppliedType>,
     ) -> Result<SnapshotInfo, StoreError> {
+        self.apply_since(row, row.sequence, ids_first, ids, packs, types)
+    }
+
+    /// The same for versions that begin with `since`.
+    pub(super) fn apply_since(
+        &self,
+        row: &SnapshotRow,
+        since: u32,
+        ids_first: u32,
+        ids: &[NewId],
+        packs: &[PackRow],
+        types: Vec<AppliedType>,
+    ) -> Result<SnapshotInfo, StoreError> {
         let mut names = Vec::with_capacity(ids.len());
         for id in ids {
             names.push(if id.is_name {
@@ -1028,7 +1087,7 @@ impl Shared {
         self.inner.index.transact(|transaction| {
             index::apply_head(transaction, row, ids_first, &names, packs)?;
             for mut applied in types {
-                index::apply_type(transaction, self.domain, row.sequence, &mut applied)?;
+                index::apply_type(transaction, self.domain, since, &mut applied)?;
             }
             Ok(())
         })?;
@@ -1040,6 +1099,7 @@ impl Shared {
     ///
     /// They are extra: that they are damaged is for check to say, and does not keep anyone from the objects.
     pub(super) fn observations(&self, space: i64, bucket: u32) -> Result<Observed, StoreError> {
+        let _reading = self.reading();
         let Some((no, _)) = index::observation(&self.inner.index.read(), space, bucket)? else {
             return Ok(Observed::default());
         };
@@ -1138,7 +1198,136 @@ impl AppliedType {
             put: Vec::new(),
             removed: Vec::new(),
             related: Vec::new(),
+            lost: Vec::new(),
             observations: Vec::new(),
         }
+    }
+}
+
+/// What the markers say of snapshots: pinned, removed.
+pub(super) type Markers = BTreeMap<SnapshotId, (bool, bool)>;
+
+/// A record that the index has not seen, merged or not.
+struct Seen {
+    name: String,
+    snapshot: SnapshotId,
+    /// The snapshot since which it tells.
+    base: Option<SnapshotId>,
+    /// Of a merged record: the changes of the snapshot and the bytes of its own record.
+    told: Option<(u64, u64)>,
+    bytes: u64,
+    record: Record,
+}
+
+/// What is remembered while records are read in one after another.
+pub(super) struct ReadIn {
+    pub(super) moves: Arc<MoveMap>,
+    /// The packs that were looked at; `None` for those that cannot be read.
+    packs: HashMap<PackId, Option<PackRow>>,
+    /// Those of the record at hand that the index has to know.
+    used: BTreeSet<PackId>,
+    chunks: VecDeque<((PackId, usize), Arc<Chunk>)>,
+    bytes: usize,
+    /// Whether something could not be read.
+    pub(super) damaged: bool,
+}
+
+impl ReadIn {
+    pub(super) fn new(moves: Arc<MoveMap>) -> Self {
+        Self {
+            moves,
+            packs: HashMap::new(),
+            used: BTreeSet::new(),
+            chunks: VecDeque::new(),
+            bytes: 0,
+            damaged: false,
+        }
+    }
+
+    /// A pack that a record names; `None` with a problem if it cannot be read.
+    fn pack(
+        &mut self,
+        shared: &Shared,
+        pack: PackId,
+        problems: &mut Vec<StoreProblem>,
+    ) -> Result<Option<&PackRow>, StoreError> {
+        if !self.packs.contains_key(&pack) {
+            let found = match shared.read_pack(pack) {
+                Ok(row) => Some(row),
+                Err(error @ (StoreError::Pack { .. } | StoreError::Blob(_))) => {
+                    problems.push(StoreProblem::new(&shared.pack_name(pack), chain(&error)));
+                    None
+                }
+                Err(error) => return Err(error),
+            };
+            self.packs.insert(pack, found);
+        }
+        let found = self.packs.get(&pack).and_then(Option::as_ref);
+        if found.is_some() {
+            self.used.insert(pack);
+        }
+        Ok(found)
+    }
+
+    /// A chunk that a record names; `None` with a problem if it cannot be read.
+    fn chunk(
+        &mut self,
+        shared: &Shared,
+        pack: PackId,
+        place: usize,
+        problems: &mut Vec<StoreProblem>,
+    ) -> Result<Option<Arc<Chunk>>, StoreError> {
+        let mut named = |what: &str| {
+            problems.push(StoreProblem::new(&shared.pack_name(pack), what));
+        };
+        if matches!(self.packs.get(&pack), Some(None)) {
+            named("a chunk of it is named by a record");
+            return Ok(None);
+        }
+        let Some(row) = self.pack(shared, pack, problems)? else {
+            return Ok(None);
+        };
+        let Some(entry) = row.entries.get(place) else {
+            problems.push(StoreProblem::new(
+                &shared.pack_name(pack),
+                "it lacks a chunk that a record names",
+            ));
+            return Ok(None);
+        };
+        let row = index::ChunkRow {
+            pack,
+            epoch: row.epoch,
+            place,
+            entry: *entry,
+        };
+        let known = self.chunks.iter().find(|(at, _)| *at == (pack, place));
+        if let Some((_, chunk)) = known {
+            return Ok(Some(Arc::clone(chunk)));
+        }
+        let chunk = match shared.open_chunk(&row) {
+            Ok(chunk) => Arc::new(chunk),
+            Err(error @ (StoreError::Pack { .. } | StoreError::Blob(_))) => {
+                problems.push(StoreProblem::new(&shared.pack_name(pack), chain(&error)));
+                return Ok(None);
+            }
+            Err(error) => return Err(error),
+        };
+        self.bytes += chunk.bytes();
+        self.chunks.push_back(((pack, place), Arc::clone(&chunk)));
+        while self.bytes > CACHE_BYTES_MAX && self.chunks.len() > 1 {
+            let Some((_, oldest)) = self.chunks.pop_front() else {
+                break;
+            };
+            self.bytes -= oldest.bytes();
+        }
+        Ok(Some(chunk))
+    }
+
+    /// The packs that the index has to know for the record that was read.
+    pub(super) fn take_packs(&mut self) -> Vec<PackRow> {
+        let used = std::mem::take(&mut self.used);
+        used.iter()
+            .filter_map(|pack| self.packs.get(pack).cloned().flatten())
+            .collect()
     }
 }

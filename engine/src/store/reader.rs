@@ -1,10 +1,11 @@
 //! Reads one snapshot.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use super::domain::{DomainStore, LastChunk, Observed, bucket, ids_hold_parent};
 use super::types::{Comparison, SnapshotInfo, Stored};
+use super::usage::Reading;
 use super::{StoreError, from_millis};
 use crate::catalogue::ObjectType;
 use crate::chunk::Key;
@@ -21,8 +22,9 @@ pub struct SnapshotReader {
     store: DomainStore,
     info: SnapshotInfo,
     sequence: u32,
-    /// The `as_of` of each snapshot, by sequence number.
-    moments: HashMap<u32, i64>,
+    /// The `as_of` of each snapshot that is not removed, by sequence number.
+    moments: BTreeMap<u32, i64>,
+    _reading: Reading,
     compared: Mutex<HashMap<ObjectType, Compared>>,
     without_observed: bool,
 }
@@ -43,6 +45,8 @@ pub type SeeId<'a> = &'a mut dyn FnMut(&str, Option<&str>) -> Result<(), StoreEr
 impl SnapshotReader {
     pub(super) fn open(store: DomainStore, snapshot: SnapshotId) -> Result<Self, StoreError> {
         let shared = &store.shared;
+        // Before the look whether it is there: prune looks the other way round.
+        let reading = Reading::begin(&shared.inner, Some(snapshot));
         shared.load_names()?;
         let (row, moments) = {
             let read = shared.inner.index.read();
@@ -54,6 +58,7 @@ impl SnapshotReader {
                 row,
                 moments
                     .into_iter()
+                    .filter(|moment| !moment.removed)
                     .map(|moment| (moment.sequence, moment.as_of))
                     .collect(),
             )
@@ -64,6 +69,7 @@ impl SnapshotReader {
             store,
             sequence,
             moments,
+            _reading: reading,
             compared: Mutex::default(),
             without_observed: false,
         })
@@ -416,9 +422,9 @@ impl SnapshotReader {
         let (body, content_id) = shared.body(version, last)?;
         let as_of = self
             .moments
-            .get(&version.first)
-            .copied()
-            .unwrap_or_default();
+            .range(version.first..)
+            .next()
+            .map_or_else(i64::default, |(_, as_of)| *as_of);
         Ok(Stored {
             object_type,
             id: shared.id_text(object_type, version.key)?,

@@ -52,6 +52,7 @@ impl Store {
         domains: &[DomainStore],
         monitor: &dyn Monitor,
     ) -> Result<ReindexReport, StoreError> {
+        let _alone = self.inner.maintenance();
         let path = self.inner.index.path();
         let mut name = path.as_os_str().to_owned();
         name.push(".new");
@@ -110,8 +111,10 @@ impl Store {
         domains: &[DomainStore],
     ) -> Result<Vec<StoreProblem>, StoreError> {
         let domains: BTreeSet<DomainId> = domains.iter().map(DomainStore::domain).collect();
-        const KNOWN: [&str; 6] = [
+        const KNOWN: [&str; 8] = [
             "keys",
+            "merged",
+            "moves",
             "packs",
             "records",
             "checkpoints",

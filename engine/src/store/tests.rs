@@ -13,6 +13,7 @@ use crate::monitor::Silent;
 use crate::object::{Canonical, Sink};
 
 mod crash;
+mod prune;
 
 const DOMAIN: DomainId = DomainId::from_bytes([0xd0, 1, 2, 3, 4, 5, 6, 7]);
 

@@ -124,7 +124,7 @@ pub struct DomainStats {
     pub packs: u64,
     /// Bytes of the packs.
     pub pack_bytes: u64,
-    /// Bytes of the snapshot records and of the checkpoints.
+    /// Bytes of the snapshot records, merged or not, of the checkpoints and of the moves.
     pub record_bytes: u64,
     /// Packs that no record names: what an interrupted backup left, or a running one has written so far. Garbage for prune.
     pub orphan_packs: u64,

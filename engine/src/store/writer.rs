@@ -9,6 +9,7 @@ use jiff::Timestamp;
 use super::domain::{DomainStore, NAME_SEAL, bucket, chain, ids_hold_parent};
 use super::names::Interned;
 use super::types::{Loss, SnapshotInfo};
+use super::usage::Holding;
 use super::{Inner, StoreError, to_millis};
 use crate::catalogue::{IdRule, ObjectType};
 use crate::chunk::{ChunkBuilder, Compressor, Key, Names};
@@ -58,6 +59,8 @@ pub struct SnapshotWriter<'m> {
     packs: Vec<PackRow>,
     compressor: Compressor,
     singles: Option<Singles>,
+    /// The packs that prune must leave alone.
+    holding: Holding,
     _writing: Writing,
 }
 
@@ -177,6 +180,7 @@ impl<'m> SnapshotWriter<'m> {
             packs: Vec::new(),
             compressor: Compressor::new().map_err(StoreError::Compress)?,
             singles: None,
+            holding: Holding::new(&store.shared.inner),
             store,
             monitor,
             _writing: writing,
@@ -403,6 +407,9 @@ impl<'m> SnapshotWriter<'m> {
         let known = self.earlier.iter().rposition(|known| *known == chunk);
         let at = known.unwrap_or(self.earlier.len());
         if known.is_none() {
+            if !self.holding.hold(chunk.0) {
+                return Ok(None);
+            }
             self.earlier.push(chunk);
         }
         let at = u32::try_from(at).map_err(|_| StoreError::TooMany { what: "chunks" })?;
@@ -483,6 +490,7 @@ impl<'m> SnapshotWriter<'m> {
 
     fn put_pack(&mut self, pack: PackWriter) -> Result<(), StoreError> {
         let id = pack.id();
+        self.holding.hold(id);
         let (blob, entries) = pack.finish(self.epoch()?)?;
         let bytes = blob.as_bytes().len() as u64;
         self.store

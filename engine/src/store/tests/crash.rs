@@ -33,6 +33,20 @@ fn reindex(dir: &Path) -> Result<(), StoreError> {
     Ok(())
 }
 
+fn removal(dir: &Path) -> Result<(), StoreError> {
+    let (store, domain) = open_at(dir)?;
+    let oldest = store.snapshots(DOMAIN)?.pop().unwrap();
+    domain.remove_snapshot(oldest.id)
+}
+
+fn prune(dir: &Path) -> Result<(), StoreError> {
+    let (_, domain) = open_at(dir)?;
+    let mut options = PruneOptions::at(Timestamp::from_second(4_000_000_000).unwrap());
+    (options.bytes_min, options.small_packs_min) = (0, 2);
+    assert_eq!(domain.prune(&options, &Silent)?.problems, []);
+    Ok(())
+}
+
 /// Copies what lies in a directory into another.
 fn copy(from: &Path, to: &Path) {
     for entry in fs::read_dir(from).unwrap() {
@@ -76,7 +90,13 @@ fn cases() -> Vec<Case> {
         Case {
             operation: reindex,
             prepared: vec![first_backup, second_backup],
-            states: vec![first, second],
+            states: vec![first, second.clone()],
+            adds: 0,
+        },
+        Case {
+            operation: prune,
+            prepared: vec![first_backup, second_backup, removal],
+            states: vec![second],
             adds: 0,
         },
     ]
@@ -118,7 +138,7 @@ fn at_every_step(case: &Case, strike: &dyn Fn(u64), end: &dyn Fn(&Path, &Path) -
     for prepare in &case.prepared {
         prepare(template.path()).unwrap();
     }
-    let before = case.prepared.len();
+    let before = case.states.len() - case.adds - usize::from(case.adds > 0);
     for step in 1.. {
         let dir = tempfile::tempdir().unwrap();
         copy(template.path(), dir.path());
