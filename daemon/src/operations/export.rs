@@ -44,7 +44,7 @@ pub(super) fn run(app: &Arc<App>, live: &Arc<Live>) -> Result<Done, Failure> {
         .stores
         .domain(app, domain.id)?
         .reader(snapshot)?
-        .without_observed();
+        .for_export();
     let types = if asked.types.is_empty() {
         catalogue::all().collect()
     } else {

@@ -624,6 +624,19 @@ impl Shared {
 
     /// The id of an object as the interface writes it.
     pub(super) fn id_text(&self, object_type: ObjectType, key: Key) -> Result<String, StoreError> {
+        let mut id = String::with_capacity(48);
+        self.put_id(object_type, key, &mut id)?;
+        Ok(id)
+    }
+
+    /// The id of an object as the interface writes it, in place of what `id` holds.
+    pub(super) fn put_id(
+        &self,
+        object_type: ObjectType,
+        key: Key,
+        id: &mut String,
+    ) -> Result<(), StoreError> {
+        id.clear();
         let names = self.names();
         let name = |number| {
             names.name(number).ok_or_else(|| StoreError::Mismatch {
@@ -631,10 +644,11 @@ impl Shared {
             })
         };
         if ids_hold_parent(object_type) {
-            Ok(format!("{}/{}", name(key.parent)?, name(key.key)?))
-        } else {
-            Ok(name(key.key)?.to_owned())
+            id.push_str(name(key.parent)?);
+            id.push('/');
         }
+        id.push_str(name(key.key)?);
+        Ok(())
     }
 
     /// The parent's id of an object of a type with parents.
@@ -868,11 +882,14 @@ impl Shared {
         last: &mut LastChunk,
     ) -> Result<(Vec<u8>, ContentId), StoreError> {
         let Some((place, fingerprint)) = version.body else {
-            return Ok((Vec::new(), self.keys.content_id(b"")));
+            let empty = last.empty.get_or_insert_with(|| self.keys.content_id(b""));
+            return Ok((Vec::new(), *empty));
         };
+        // Neighbours are about as long as each other.
+        let mut body = Vec::with_capacity(last.bytes + last.bytes / 8);
         let (chunk, cursor) = last.at(self, place.chunk())?;
-        let mut body = Vec::new();
         let key = self.row(chunk, place.ordinal().into(), cursor, &mut body)?;
+        last.bytes = body.len();
         let content = self.keys.content_id(&body);
         if key == Some(version.key) && content.fingerprint() == fingerprint {
             Ok((body, content))
@@ -1119,14 +1136,20 @@ impl Shared {
 
 /// The chunk that was read last and how far, so that reading one row after another looks for it once.
 #[derive(Debug, Default)]
-pub(super) struct LastChunk(Option<(i64, Opened, Cursor)>);
+pub(super) struct LastChunk {
+    chunk: Option<(i64, Opened, Cursor)>,
+    /// The bytes of the last body.
+    bytes: usize,
+    /// The content id of no body.
+    empty: Option<ContentId>,
+}
 
 impl LastChunk {
     fn at(&mut self, shared: &Shared, no: i64) -> Result<(&Opened, &mut Cursor), StoreError> {
-        if self.0.as_ref().is_none_or(|(known, ..)| *known != no) {
-            self.0 = None;
+        if self.chunk.as_ref().is_none_or(|(known, ..)| *known != no) {
+            self.chunk = None;
         }
-        let (_, chunk, cursor) = match &mut self.0 {
+        let (_, chunk, cursor) = match &mut self.chunk {
             Some(found) => found,
             none => none.insert((no, shared.chunk(no)?, Cursor::default())),
         };

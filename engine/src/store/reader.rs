@@ -26,7 +26,7 @@ pub struct SnapshotReader {
     moments: BTreeMap<u32, i64>,
     _reading: Reading,
     compared: Mutex<HashMap<ObjectType, Compared>>,
-    without_observed: bool,
+    for_export: bool,
 }
 
 /// What [`SnapshotReader::compare`] remembers of a type: all of it, or what stands under one parent.
@@ -71,14 +71,14 @@ impl SnapshotReader {
             moments,
             _reading: reading,
             compared: Mutex::default(),
-            without_observed: false,
+            for_export: false,
         })
     }
 
-    /// Gives objects without what moves by itself, which then is not looked for: for whoever writes them out.
+    /// Gives objects as an export needs them: without what moves by itself, which then is not looked for, and without their parents.
     #[must_use]
-    pub fn without_observed(mut self) -> Self {
-        self.without_observed = true;
+    pub fn for_export(mut self) -> Self {
+        self.for_export = true;
         self
     }
 
@@ -358,7 +358,7 @@ impl SnapshotReader {
     }
 
     fn observations(&self, space: Space, bucket: u32) -> Result<Observed, StoreError> {
-        if self.without_observed {
+        if self.for_export {
             return Ok(Observed::default());
         }
         self.store.shared.observations(space, bucket)
@@ -381,11 +381,13 @@ impl SnapshotReader {
         };
         let shared = &self.store.shared;
         let mut last = LastChunk::default();
+        let mut id = String::new();
         self.batches(space, &mut |versions| {
             versions.sort_unstable_by_key(|version| version.body.map(|(place, _)| place));
             for version in versions.iter() {
                 let length = shared.body_length(version, &mut last)?;
-                see(&shared.id_text(object_type, version.key)?, length)?;
+                shared.put_id(object_type, version.key, &mut id)?;
+                see(&id, length)?;
             }
             Ok(())
         })
@@ -428,7 +430,7 @@ impl SnapshotReader {
         Ok(Stored {
             object_type,
             id: shared.id_text(object_type, version.key)?,
-            parent: if object_type.has_parent() {
+            parent: if object_type.has_parent() && !self.for_export {
                 shared.parent_text(version.key)
             } else {
                 None
