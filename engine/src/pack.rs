@@ -139,6 +139,11 @@ impl PackWriter {
             bytes: sealed.len(),
             rows,
         });
+        if self.bytes.len() + sealed.len() > self.bytes.capacity() {
+            // Doubling would take twice what a full pack needs. What is not written to takes no memory.
+            let room = (PACK_BYTES_TARGET + sealed.len()).saturating_sub(self.bytes.len());
+            self.bytes.reserve_exact(room.max(sealed.len()));
+        }
         self.bytes.extend_from_slice(&sealed);
         Ok(place)
     }
