@@ -6,6 +6,8 @@
 use std::fmt;
 use std::io;
 
+use jiff::Timestamp;
+
 use crate::keys::looks_sealed;
 
 mod local;
@@ -178,6 +180,15 @@ pub trait BlobStore: Send + Sync + fmt::Debug {
     ///
     /// [`BlobError::NotFound`] when there is none.
     fn size(&self, name: &str) -> Result<u64, BlobError>;
+
+    /// When a blob was put, by the storage's clock; `None` where it does not say. What is not known to be old counts as young.
+    ///
+    /// # Errors
+    ///
+    /// [`BlobError::NotFound`] when there is none.
+    fn put_at(&self, name: &str) -> Result<Option<Timestamp>, BlobError> {
+        self.size(name).map(|_| None)
+    }
 }
 
 /// Refuses a text that cannot name a blob.
@@ -245,6 +256,7 @@ mod conformance {
         ));
         assert_eq!(store.get("a/b/2").unwrap(), b"two");
         assert_eq!(store.size("a/b/1").unwrap(), 4);
+        assert!(store.put_at("a/b/1").unwrap().is_some());
         assert_eq!(store.get_range("a/b/1", 1, 2).unwrap(), b"ne");
         assert_eq!(store.get_range("a/b/1", 4, 0).unwrap(), b"");
         assert!(matches!(
@@ -266,6 +278,10 @@ mod conformance {
             ));
             assert!(matches!(
                 store.get_range(missing, 0, 1),
+                Err(BlobError::NotFound { .. })
+            ));
+            assert!(matches!(
+                store.put_at(missing),
                 Err(BlobError::NotFound { .. })
             ));
             assert!(matches!(

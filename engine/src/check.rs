@@ -51,7 +51,7 @@ impl CheckReport {
 
 /// Checks the store and the given domains of it.
 ///
-/// A backup or a reader may run beside it.
+/// A backup or a reader may run beside it; a prune or a rebuilding of the index is waited for.
 ///
 /// # Errors
 ///
@@ -62,6 +62,8 @@ pub fn check(
     read_data: bool,
     monitor: &dyn Monitor,
 ) -> Result<CheckReport, StoreError> {
+    // What prune deletes is not missing.
+    let _alone = store.inner.maintenance();
     let mut report = CheckReport::default();
     monitor.report(Progress::Phase {
         name: "checking",

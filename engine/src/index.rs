@@ -19,7 +19,9 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use rusqlite::{Connection, ErrorCode, OpenFlags, OptionalExtension, Row, Transaction, params};
+use rusqlite::{
+    Connection, ErrorCode, OpenFlags, OptionalExtension, Row, Transaction, ffi, params,
+};
 
 use crate::chunk::Key;
 use crate::durable;
@@ -29,9 +31,13 @@ use crate::pack::{ChunkEntry, Kind};
 
 #[cfg(test)]
 pub(crate) mod faults;
+pub(crate) mod prune;
 
 /// The migrations, oldest first; the first makes version 1 of the index.
-const MIGRATIONS: &[&str] = &[include_str!("index/migrations/0001_temporal_index.sql")];
+const MIGRATIONS: &[&str] = &[
+    include_str!("index/migrations/0001_temporal_index.sql"),
+    include_str!("index/migrations/0002_doomed_packs.sql"),
+];
 
 /// Pages of 1 KiB that a connection may keep in memory.
 const CACHE_KIB: i32 = 8 * 1024;
@@ -88,11 +94,20 @@ impl IndexError {
 
 impl From<rusqlite::Error> for IndexError {
     fn from(error: rusqlite::Error) -> Self {
-        match error.sqlite_error_code() {
-            Some(ErrorCode::DiskFull) => Self::NoSpace,
-            _ => Self::Sqlite(error),
+        if is_no_space(&error) {
+            Self::NoSpace
+        } else {
+            Self::Sqlite(error)
         }
     }
+}
+
+/// Whether SQLite failed because the disk is full. Of the memory that its connections share it says so in another way.
+#[must_use]
+pub fn is_no_space(error: &rusqlite::Error) -> bool {
+    let shared = matches!(error, rusqlite::Error::SqliteFailure(failure, _)
+        if failure.extended_code == ffi::SQLITE_IOERR_SHMSIZE);
+    shared || error.sqlite_error_code() == Some(ErrorCode::DiskFull)
 }
 
 type Result<T> = std::result::Result<T, IndexError>;
@@ -113,6 +128,9 @@ pub(crate) type Space = i64;
 pub(crate) struct Place(i64);
 
 impl Place {
+    /// Where content is that is lost for good: no chunk has the number 0.
+    pub(crate) const LOST: Self = Self(0);
+
     pub(crate) fn new(chunk: i64, ordinal: u16) -> Self {
         Self(chunk << 16 | i64::from(ordinal))
     }
@@ -228,7 +246,7 @@ pub(crate) enum NameText {
 }
 
 /// A pack that a snapshot added.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct PackRow {
     pub(crate) id: PackId,
     pub(crate) epoch: u32,
@@ -255,6 +273,8 @@ pub(crate) struct AppliedType {
     pub(crate) put: Vec<NewVersion>,
     pub(crate) removed: Vec<Key>,
     pub(crate) related: Vec<Key>,
+    /// New versions whose content is lost, with its fingerprint.
+    pub(crate) lost: Vec<(Key, i64)>,
     /// Bucket, pack, chunk, digest.
     pub(crate) observations: Vec<(u32, PackId, usize, [u8; 16])>,
 }
@@ -292,6 +312,28 @@ impl Index {
         let done = act(&transaction)?;
         transaction.commit()?;
         Ok(done)
+    }
+
+    /// As [`transact`](Self::transact), and when this returns it is durable: what is forgotten may be deleted.
+    pub(crate) fn transact_durably<T>(
+        &self,
+        act: impl FnOnce(&Transaction<'_>) -> Result<T>,
+    ) -> Result<T> {
+        let mut connection = self.write();
+        connection.pragma_update(None, "synchronous", "FULL")?;
+        let done = (|| {
+            let transaction = connection.transaction()?;
+            let done = act(&transaction)?;
+            transaction.commit()?;
+            Ok(done)
+        })();
+        connection.pragma_update(None, "synchronous", "NORMAL")?;
+        done
+    }
+
+    /// A connection of its own for reading much without keeping others waiting.
+    pub(crate) fn read_apart(&self) -> Result<Connection> {
+        open_read(&self.path)
     }
 
     /// Replaces the index's file by another index, which must be closed.
@@ -441,7 +483,7 @@ fn open_write(path: &Path) -> Result<Connection> {
     let connection = Connection::open(path)?;
     connection.pragma_update(None, "journal_mode", "WAL")?;
     #[cfg(test)]
-    let connection = faults::watched(connection);
+    let connection = faults::watched(connection, path);
     Ok(connection)
 }
 
@@ -575,12 +617,13 @@ pub(crate) struct Moment {
     pub(crate) sequence: u32,
     pub(crate) id: SnapshotId,
     pub(crate) as_of: i64,
+    pub(crate) removed: bool,
 }
 
 /// All snapshots of a domain in their order, the removed ones included.
 pub(crate) fn timeline(connection: &Connection, domain: DomainId) -> Result<Vec<Moment>> {
     let mut statement = connection.prepare_cached(
-        "SELECT s.sequence, s.id, s.as_of FROM snapshot s JOIN domain d ON d.no = s.domain \
+        "SELECT s.sequence, s.id, s.as_of, s.removed FROM snapshot s JOIN domain d ON d.no = s.domain \
          WHERE d.id = ?1 ORDER BY s.sequence",
     )?;
     collect(statement.query_map([domain.as_bytes()], |row| {
@@ -588,6 +631,7 @@ pub(crate) fn timeline(connection: &Connection, domain: DomainId) -> Result<Vec<
             sequence: row.get(0)?,
             id: SnapshotId::from_bytes(row.get(1)?),
             as_of: row.get(2)?,
+            removed: row.get(3)?,
         })
     })?)
 }
@@ -948,14 +992,36 @@ pub(crate) fn apply_head(
     packs: &[PackRow],
 ) -> Result<()> {
     let domain = ensure_domain(transaction, snapshot.domain)?;
-    let mut insert_name = transaction
-        .prepare_cached("INSERT OR REPLACE INTO name (domain, number, text) VALUES (?1, ?2, ?3)")?;
-    for (number, name) in (names_first..).zip(names) {
-        match name {
-            NameText::Clear(text) => insert_name.execute(params![domain, number, text])?,
-            NameText::Sealed(sealed) => insert_name.execute(params![domain, number, sealed])?,
-        };
-    }
+    apply_names(transaction, snapshot.domain, names_first, names)?;
+    insert_packs(transaction, domain, packs)?;
+    let json = |_| IndexError::Broken {
+        what: "a coverage that cannot be written",
+    };
+    transaction.execute(
+        "INSERT INTO snapshot (domain, sequence, id, parent, created_at, as_of, pinned, removed, changes, bytes_new, \
+         record_bytes, coverage, counts, watermark) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)",
+        params![
+            domain,
+            snapshot.sequence,
+            snapshot.id.as_bytes(),
+            snapshot.parent.as_ref().map(SnapshotId::as_bytes),
+            snapshot.created_at,
+            snapshot.as_of,
+            snapshot.pinned,
+            snapshot.removed,
+            integer(snapshot.changes),
+            integer(snapshot.bytes_new),
+            integer(snapshot.record_bytes),
+            serde_json::to_string(&snapshot.coverage).map_err(json)?,
+            serde_json::to_string(&snapshot.counts).map_err(json)?,
+            snapshot.watermark,
+        ],
+    )?;
+    Ok(())
+}
+
+/// Takes up packs and their chunks, if they are not known.
+fn insert_packs(transaction: &Transaction<'_>, domain: i64, packs: &[PackRow]) -> Result<()> {
     let mut insert_chunk = transaction.prepare_cached(
         "INSERT INTO chunk (pack, place, kind, type, \"offset\", bytes, \"rows\") VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
     )?;
@@ -984,29 +1050,25 @@ pub(crate) fn apply_head(
             ])?;
         }
     }
-    let json = |_| IndexError::Broken {
-        what: "a coverage that cannot be written",
-    };
-    transaction.execute(
-        "INSERT INTO snapshot (domain, sequence, id, parent, created_at, as_of, pinned, removed, changes, bytes_new, \
-         record_bytes, coverage, counts, watermark) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)",
-        params![
-            domain,
-            snapshot.sequence,
-            snapshot.id.as_bytes(),
-            snapshot.parent.as_ref().map(SnapshotId::as_bytes),
-            snapshot.created_at,
-            snapshot.as_of,
-            snapshot.pinned,
-            snapshot.removed,
-            integer(snapshot.changes),
-            integer(snapshot.bytes_new),
-            integer(snapshot.record_bytes),
-            serde_json::to_string(&snapshot.coverage).map_err(json)?,
-            serde_json::to_string(&snapshot.counts).map_err(json)?,
-            snapshot.watermark,
-        ],
-    )?;
+    Ok(())
+}
+
+/// Writes more of the ids that are new with a snapshot.
+pub(crate) fn apply_names(
+    transaction: &Transaction<'_>,
+    domain: DomainId,
+    first: u32,
+    names: &[NameText],
+) -> Result<()> {
+    let domain = ensure_domain(transaction, domain)?;
+    let mut insert = transaction
+        .prepare_cached("INSERT OR REPLACE INTO name (domain, number, text) VALUES (?1, ?2, ?3)")?;
+    for (number, name) in (first..).zip(names) {
+        match name {
+            NameText::Clear(text) => insert.execute(params![domain, number, text])?,
+            NameText::Sealed(sealed) => insert.execute(params![domain, number, sealed])?,
+        };
+    }
     Ok(())
 }
 
@@ -1023,9 +1085,7 @@ pub(crate) fn apply_type(
     let mut end = transaction.prepare_cached(
         "UPDATE version SET last = ?4 WHERE space = ?1 AND parent = ?2 AND key = ?3 AND last IS NULL",
     )?;
-    let mut begin = transaction.prepare_cached(
-        "INSERT INTO version (space, parent, key, first, last, place, fingerprint) VALUES (?1, ?2, ?3, ?4, NULL, ?5, ?6)",
-    )?;
+    let mut begin = Begin::new(transaction, space, sequence)?;
     let mut parentage = transaction.prepare_cached(
         "INSERT OR IGNORE INTO parentage (space, key, parent) VALUES (?1, ?2, ?3)",
     )?;
@@ -1038,27 +1098,20 @@ pub(crate) fn apply_type(
             end.execute(params![space, put.key.parent, put.key.key, sequence])?;
         }
         let place = Place::new(chunk_no.of(put.pack, put.chunk)?, put.ordinal);
-        begin.execute(params![
-            space,
-            put.key.parent,
-            put.key.key,
-            sequence,
-            place.0,
-            put.fingerprint
-        ])?;
+        begin.version(put.key, Some((place, put.fingerprint)))?;
         if applied.own_ids_under_parents {
             parentage.execute(params![space, put.key.key, put.key.parent])?;
         }
     }
+    for (key, fingerprint) in &applied.lost {
+        end.execute(params![space, key.parent, key.key, sequence])?;
+        begin.version(*key, Some((Place::LOST, *fingerprint)))?;
+        if applied.own_ids_under_parents {
+            parentage.execute(params![space, key.key, key.parent])?;
+        }
+    }
     for key in &applied.related {
-        begin.execute(params![
-            space,
-            key.parent,
-            key.key,
-            sequence,
-            None::<i64>,
-            None::<i64>
-        ])?;
+        begin.version(*key, None)?;
     }
     let mut observe = transaction.prepare_cached(
         "INSERT OR REPLACE INTO observation (space, bucket, chunk, digest) VALUES (?1, ?2, ?3, ?4)",
@@ -1067,6 +1120,47 @@ pub(crate) fn apply_type(
         observe.execute(params![space, bucket, chunk_no.of(*pack, *chunk)?, digest])?;
     }
     Ok(())
+}
+
+/// Begins versions of one space with one snapshot. A first backup does so for every object and relation, so what stays the same is
+/// bound once.
+struct Begin<'a> {
+    insert: rusqlite::CachedStatement<'a>,
+    parent: Option<u32>,
+    has_body: Option<bool>,
+}
+
+impl<'a> Begin<'a> {
+    fn new(transaction: &'a Transaction<'_>, space: Space, sequence: u32) -> Result<Self> {
+        let mut insert = transaction.prepare_cached(
+            "INSERT INTO version (space, first, last, parent, key, place, fingerprint) VALUES (?1, ?2, NULL, ?3, ?4, ?5, ?6)",
+        )?;
+        insert.raw_bind_parameter(1, space)?;
+        insert.raw_bind_parameter(2, sequence)?;
+        Ok(Self {
+            insert,
+            parent: None,
+            has_body: None,
+        })
+    }
+
+    fn version(&mut self, key: Key, body: Option<(Place, i64)>) -> Result<()> {
+        if self.parent != Some(key.parent) {
+            self.insert.raw_bind_parameter(3, key.parent)?;
+            self.parent = Some(key.parent);
+        }
+        self.insert.raw_bind_parameter(4, key.key)?;
+        if let Some((place, fingerprint)) = body {
+            self.insert.raw_bind_parameter(5, place.0)?;
+            self.insert.raw_bind_parameter(6, fingerprint)?;
+        } else if self.has_body != Some(false) {
+            self.insert.raw_bind_parameter(5, None::<i64>)?;
+            self.insert.raw_bind_parameter(6, None::<i64>)?;
+        }
+        self.has_body = Some(body.is_some());
+        self.insert.raw_execute()?;
+        Ok(())
+    }
 }
 
 /// Finds the numbers of chunks, remembering the last.

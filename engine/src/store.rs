@@ -2,7 +2,7 @@
 //!
 //! The blobs are the truth, the index a disposable view of them. A name is written only after what it names is
 //! durable: packs first, then the snapshot's record, then the index. A crash leaves at most packs that no record
-//! names, which prune will remove, and a record that the index has not seen, which [`Store::open_domain`] reads in.
+//! names, which [`DomainStore::prune`] deletes, and a record that the index has not seen, which [`Store::open_domain`] reads in.
 //!
 //! # Blobs
 //!
@@ -12,6 +12,8 @@
 //! | `DOMAIN/packs/PACK` | chunks ([`pack`](crate::pack), [`chunk`](crate::chunk)) |
 //! | `DOMAIN/records/SNAPSHOT` | what changed with a snapshot ([`record`](crate::record)) |
 //! | `DOMAIN/checkpoints/SNAPSHOT` | the whole state as of a snapshot, so that it can be read without the records before it |
+//! | `DOMAIN/merged/SNAPSHOT/N-BASE` | what changed with a snapshot since `BASE` (a snapshot, or `first`: the whole), in place of its record and of those between, which were removed (`record/merged.rs`); the highest `N` counts |
+//! | `DOMAIN/moves/N` | where rows lie now that were moved to other packs, and which packs are retired (`record/moves.rs`); all count |
 //! | `DOMAIN/markers/SNAPSHOT/N` | that it is pinned or removed; the highest `N` counts |
 //! | `DOMAIN/registration/N` | what the daemon keeps about the domain, sealed by it; the highest `N` counts |
 //! | `meta/NAME/N` | what else the daemon keeps, sealed by it; the highest `N` counts |
@@ -47,26 +49,35 @@ use jiff::Timestamp;
 
 use crate::blobs::{BlobError, BlobStore, SealedBlob};
 use crate::catalogue::ObjectType;
-use crate::id::{DomainId, SnapshotId};
+use crate::id::{DomainId, PackId, SnapshotId};
 use crate::index::{self, Index, IndexError, SnapshotRow};
 use crate::keys::{DomainKeys, KeyError, KeyProvider};
 use crate::object::Coverage;
 use crate::pack::PackError;
 use crate::record::RecordError;
+use usage::Usage;
 
 mod audit;
+mod census;
 mod checkpoint;
 mod domain;
+mod merged;
+mod moves;
 mod names;
+mod prune;
 mod reader;
+mod readin;
 mod reindex;
 mod types;
+mod usage;
 mod writer;
 
 #[cfg(test)]
 mod tests;
 
 pub use domain::DomainStore;
+pub(crate) use domain::LastSides;
+pub use prune::{PackTally, PruneOptions, PruneReport};
 pub use reader::{SeeId, SeeStored, SnapshotReader};
 pub use reindex::{ReindexReport, StoreProblem};
 pub use types::{
@@ -211,6 +222,10 @@ pub(crate) struct Inner {
     writing: Mutex<BTreeSet<DomainId>>,
     /// Held from a record's becoming durable until it is in the index, and while unseen records are looked for, so that none is read in twice.
     recording: Mutex<()>,
+    /// Held while the store is pruned or its index rebuilt: one at a time.
+    maintenance: Mutex<()>,
+    /// Who reads and writes in this process.
+    usage: Usage,
 }
 
 impl fmt::Debug for Inner {
@@ -246,6 +261,8 @@ impl Store {
                 numbering: Mutex::default(),
                 writing: Mutex::default(),
                 recording: Mutex::default(),
+                maintenance: Mutex::default(),
+                usage: Usage::default(),
             }),
         })
     }
@@ -424,6 +441,7 @@ impl Store {
     pub fn stats(&self) -> Result<StoreStats, StoreError> {
         let mut stats = StoreStats::default();
         let mut domains: BTreeMap<DomainId, DomainStats> = BTreeMap::new();
+        let mut known: BTreeSet<PackId> = BTreeSet::new();
         let blobs = self.inner.blobs.list("")?;
         let read = self.inner.index.read();
         for domain in index::domains(&read)? {
@@ -432,6 +450,7 @@ impl Store {
                 .iter()
                 .filter(|row| !row.removed)
                 .count() as u64;
+            known.extend(index::packs(&read, domain)?.iter().map(|(pack, _)| *pack));
         }
         for blob in &blobs {
             stats.blobs += 1;
@@ -448,16 +467,17 @@ impl Store {
                 Some("packs") => {
                     found.packs += 1;
                     found.pack_bytes += blob.bytes;
+                    let pack = segments.next().and_then(|id| id.parse().ok());
+                    if pack.is_none_or(|pack| !known.contains(&pack)) {
+                        found.orphan_packs += 1;
+                        found.orphan_bytes += blob.bytes;
+                    }
                 }
-                Some("records" | "checkpoints") => found.record_bytes += blob.bytes,
+                Some("records" | "checkpoints" | "merged" | "moves") => {
+                    found.record_bytes += blob.bytes;
+                }
                 _ => {}
             }
-        }
-        for (domain, found) in &mut domains {
-            let known = index::packs(&read, *domain)?;
-            let known_bytes: u64 = known.iter().map(|(_, bytes)| *bytes).sum();
-            found.orphan_packs = found.packs.saturating_sub(known.len() as u64);
-            found.orphan_bytes = found.pack_bytes.saturating_sub(known_bytes);
         }
         (stats.index_bytes, stats.wal_bytes) = self.inner.index.bytes();
         stats.domains = domains;
@@ -481,12 +501,23 @@ impl Inner {
             .unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Waits until no one else prunes the store or rebuilds its index.
+    pub(crate) fn maintenance(&self) -> MutexGuard<'_, ()> {
+        self.maintenance
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Held while the next number of a versioned name is found and put.
+    pub(crate) fn numbering(&self) -> MutexGuard<'_, ()> {
+        self.numbering
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Puts a blob under the next number below `prefix`, then deletes those of lower numbers.
     pub(crate) fn put_numbered(&self, prefix: &str, blob: SealedBlob) -> Result<(), StoreError> {
-        let _numbering = self
-            .numbering
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
+        let _numbering = self.numbering();
         let older = self.numbered(prefix)?;
         let next = older.last().map_or(1, |(number, _)| number + 1);
         self.blobs.put(&format!("{prefix}{next}"), &blob)?;
@@ -498,10 +529,7 @@ impl Inner {
 
     /// The blob with the highest number below `prefix`.
     pub(crate) fn newest_numbered(&self, prefix: &str) -> Result<Option<Vec<u8>>, StoreError> {
-        let _numbering = self
-            .numbering
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
+        let _numbering = self.numbering();
         match self.numbered(prefix)?.pop() {
             Some((_, name)) => Ok(Some(self.blobs.get(&name)?)),
             None => Ok(None),
@@ -509,12 +537,12 @@ impl Inner {
     }
 
     /// The names below `prefix` by their numbers, lowest first.
-    fn numbered(&self, prefix: &str) -> Result<Vec<(u64, String)>, StoreError> {
+    pub(crate) fn numbered(&self, prefix: &str) -> Result<Vec<(u64, String)>, StoreError> {
         let mut found: Vec<(u64, String)> = self
             .blobs
             .list(prefix)?
             .into_iter()
-            .filter_map(|blob| Some((blob.name.strip_prefix(prefix)?.parse().ok()?, blob.name)))
+            .filter_map(|blob| Some((number_of(blob.name.strip_prefix(prefix)?)?, blob.name)))
             .collect();
         found.sort();
         Ok(found)
@@ -526,6 +554,13 @@ impl Inner {
         }
         Ok(())
     }
+}
+
+/// The number that the last part of a name is, as the store writes it.
+pub(crate) fn number_of(text: &str) -> Option<u64> {
+    text.parse()
+        .ok()
+        .filter(|number: &u64| number.to_string() == text)
 }
 
 /// A moment as the store keeps it, in milliseconds since 1970.

@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 use std::io;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use jiff::Timestamp;
+
 use super::{BlobError, BlobInfo, BlobStore, SealedBlob, check_name, check_prefix};
 
 /// How a step fails.
@@ -19,7 +21,8 @@ pub enum Fault {
 
 #[derive(Debug, Default)]
 struct State {
-    blobs: BTreeMap<String, Vec<u8>>,
+    blobs: BTreeMap<String, (Vec<u8>, Timestamp)>,
+    now: Timestamp,
     steps: u64,
     fault: Option<(u64, Fault)>,
 }
@@ -54,9 +57,24 @@ impl Memory {
 
     /// Changes the bytes of a blob, as a failing disk would; without effect if there is none.
     pub fn damage(&self, name: &str, change: impl FnOnce(&mut Vec<u8>)) {
-        if let Some(bytes) = self.state().blobs.get_mut(name) {
+        if let Some((bytes, _)) = self.state().blobs.get_mut(name) {
             change(bytes);
         }
+    }
+
+    /// Puts these bytes under a name, or takes the blob away, behind everyone's back: no step, and nothing is refused.
+    pub fn replace(&self, name: &str, bytes: Option<Vec<u8>>) {
+        let mut state = self.state();
+        let now = state.now;
+        match bytes {
+            Some(bytes) => state.blobs.insert(name.to_owned(), (bytes, now)),
+            None => state.blobs.remove(name),
+        };
+    }
+
+    /// Sets the moment at which blobs are put from now on; 1970 at first.
+    pub fn set_now(&self, now: Timestamp) {
+        self.state().now = now;
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -99,9 +117,10 @@ impl BlobStore for Memory {
             });
         }
         step(&mut state, name, |state| {
+            let now = state.now;
             state
                 .blobs
-                .insert(name.to_owned(), blob.as_bytes().to_vec());
+                .insert(name.to_owned(), (blob.as_bytes().to_vec(), now));
         })
     }
 
@@ -110,7 +129,7 @@ impl BlobStore for Memory {
         self.state()
             .blobs
             .get(name)
-            .cloned()
+            .map(|(bytes, _)| bytes.clone())
             .ok_or_else(|| BlobError::NotFound {
                 name: name.to_owned(),
             })
@@ -135,7 +154,7 @@ impl BlobStore for Memory {
             .iter()
             .filter(|(name, _)| name.starts_with(prefix));
         Ok(found
-            .map(|(name, bytes)| BlobInfo {
+            .map(|(name, (bytes, _))| BlobInfo {
                 name: name.clone(),
                 bytes: bytes.len() as u64,
             })
@@ -155,6 +174,11 @@ impl BlobStore for Memory {
 
     fn size(&self, name: &str) -> Result<u64, BlobError> {
         self.get(name).map(|bytes| bytes.len() as u64)
+    }
+
+    fn put_at(&self, name: &str) -> Result<Option<Timestamp>, BlobError> {
+        self.size(name)?;
+        Ok(self.state().blobs.get(name).map(|(_, at)| *at))
     }
 }
 

@@ -29,6 +29,9 @@ use crate::codec::{DecodeError, Decoder, put_u64, put_usize};
 use crate::id::{DomainId, SnapshotId};
 use crate::keys::{DomainKeys, KeyError};
 
+#[cfg(any(test, feature = "fuzzing"))]
+pub(super) mod fuzzing;
+
 const VERSION: u8 = 1;
 
 const FORM: Form = Form {
@@ -55,7 +58,7 @@ impl Checkpoint {
         domain: DomainId,
         snapshot: SnapshotId,
     ) -> Result<SealedBlob, KeyError> {
-        FORM.seal(keys, domain, snapshot, &self.encode())
+        FORM.seal(keys, domain, snapshot.as_bytes(), &self.encode())
     }
 
     /// The checkpoint from its blob.
@@ -65,7 +68,7 @@ impl Checkpoint {
         snapshot: SnapshotId,
         blob: &[u8],
     ) -> Result<Self, RecordError> {
-        let plain = FORM.open(keys, domain, snapshot, blob)?;
+        let plain = FORM.open(keys, domain, snapshot.as_bytes(), blob)?;
         Self::decode(&plain).map_err(RecordError::Decode)
     }
 

@@ -6,7 +6,7 @@ use super::domain::{LastChunk, chain};
 use super::{DomainStore, StoreError};
 use crate::catalogue::ObjectType;
 use crate::check::{CheckReport, Problem};
-use crate::chunk::Chunk;
+use crate::chunk::ChunkView;
 use crate::id::{PackId, SnapshotId};
 use crate::index::{self, ChunkRow, Moment};
 use crate::monitor::{Monitor, Progress};
@@ -48,6 +48,8 @@ impl DomainStore {
         let timeline = index::timeline(&shared.inner.index.read(), shared.domain)?;
         let mut there = BTreeSet::new();
         let mut named = Named::default();
+        let (markers, mut found) = shared.markers()?;
+        let removed = |id: &SnapshotId| markers.get(id).is_some_and(|(_, removed)| *removed);
         for blob in shared.inner.blobs.list(&prefix)? {
             stop(monitor)?;
             report.bytes += blob.bytes;
@@ -61,12 +63,17 @@ impl DomainStore {
                     .push(problem(&blob.name, "it has no business here"));
                 continue;
             };
+            let known = timeline.iter().any(|moment| moment.id == snapshot);
+            if !known && removed(&snapshot) {
+                // Merged into a later one; the next prune deletes it.
+                continue;
+            }
             there.insert(snapshot);
             match shared.read_record(snapshot, &blob.name) {
                 Ok(record) => {
                     report.snapshots += 1;
                     named.packs.extend(record.packs);
-                    if !timeline.iter().any(|moment| moment.id == snapshot) {
+                    if !known {
                         report
                             .problems
                             .push(problem(&blob.name, "the index does not know this snapshot"));
@@ -85,22 +92,57 @@ impl DomainStore {
                 count: 1,
             });
         }
+        for blob in shared.merged_blobs(&mut found)? {
+            stop(monitor)?;
+            report.bytes += blob.bytes;
+            match shared.read_merged(&blob) {
+                Ok(merged) => {
+                    report.snapshots += u64::from(there.insert(blob.snapshot));
+                    named.packs.extend(merged.record.packs);
+                }
+                Err(StoreError::Record { source, .. }) => {
+                    report.problems.push(problem(&blob.name, &chain(&source)))
+                }
+                Err(error) => return Err(error),
+            }
+        }
         for moment in timeline.iter().filter(|moment| !there.contains(&moment.id)) {
             let what = "the record of a snapshot that the index knows is missing";
             report
                 .problems
                 .push(problem(&format!("{prefix}{}", moment.id), what));
         }
-        self.check_checkpoints(&timeline, &mut named, monitor, report)?;
-        for found in self.read_markers()? {
+        self.check_checkpoints(&timeline, &removed, &mut named, monitor, report)?;
+        let moves = shared.moves(&mut found)?;
+        named.packs.retain(|pack, _| !moves.is_retired(*pack));
+        for found in found {
             report.problems.push(problem(&found.blob, &found.what));
         }
+        self.check_marked(report)?;
         Ok(named)
+    }
+
+    /// Looks for the markers of the snapshots that the index has marked.
+    fn check_marked(&self, report: &mut CheckReport) -> Result<(), StoreError> {
+        let shared = &self.shared;
+        let prefix = format!("{}/markers/", shared.domain);
+        let there = shared.inner.blobs.list(&prefix)?;
+        for row in index::snapshots(&shared.inner.index.read(), shared.domain)? {
+            let marker = format!("{prefix}{}/", row.id);
+            let is_marked = there.iter().any(|blob| blob.name.starts_with(&marker));
+            if (row.pinned || row.removed) && !is_marked {
+                let what =
+                    "the marker of a snapshot that the index has pinned or removed is missing";
+                report.problems.push(problem(&marker, what));
+            }
+        }
+        Ok(())
     }
 
     fn check_checkpoints(
         &self,
         timeline: &[Moment],
+        removed: &dyn Fn(&SnapshotId) -> bool,
         named: &mut Named,
         monitor: &dyn Monitor,
         report: &mut CheckReport,
@@ -121,7 +163,8 @@ impl DomainStore {
                 Ok(checkpoint) => {
                     named.packs.extend(checkpoint.state.packs);
                     let known = timeline.iter().any(|moment| moment.id == snapshot);
-                    (!known).then(|| "the index does not know its snapshot".to_owned())
+                    (!known && !removed(&snapshot))
+                        .then(|| "the index does not know its snapshot".to_owned())
                 }
                 Err(StoreError::Record { source, .. }) => Some(chain(&source)),
                 Err(StoreError::Blob(source)) => Some(chain(&source)),
@@ -143,10 +186,17 @@ impl DomainStore {
     ) -> Result<(), StoreError> {
         let shared = &self.shared;
         let prefix = format!("{}/packs/", shared.domain);
-        let indexed: BTreeMap<PackId, u64> =
-            index::packs(&shared.inner.index.read(), shared.domain)?
-                .into_iter()
-                .collect();
+        let states = index::prune::pack_states(&shared.inner.index.read(), shared.domain)?;
+        let doomed: BTreeSet<PackId> = states
+            .iter()
+            .filter(|state| state.doomed)
+            .map(|state| state.id)
+            .collect();
+        let indexed: BTreeMap<PackId, u64> = states
+            .iter()
+            .filter(|state| !state.doomed)
+            .map(|state| (state.id, state.bytes))
+            .collect();
         let mut there = BTreeSet::new();
         for blob in shared.inner.blobs.list(&prefix)? {
             stop(monitor)?;
@@ -161,6 +211,10 @@ impl DomainStore {
                 continue;
             };
             there.insert(pack);
+            if doomed.contains(&pack) {
+                // Nothing of it is needed; the next prune deletes it.
+                continue;
+            }
             let Some(bytes) = named.packs.get(&pack).or_else(|| indexed.get(&pack)) else {
                 report.orphans.insert(blob.name, blob.bytes);
                 continue;
@@ -271,7 +325,7 @@ impl DomainStore {
                 entry,
                 sealed,
             )
-            .and_then(|plain| Chunk::decode(&plain, &*shared.names()).map_err(PackError::Decode));
+            .and_then(|plain| ChunkView::decode(&plain).map_err(PackError::Decode));
             let found = match (&chunk, row) {
                 (Err(error), _) => Some(chain(error)),
                 (Ok(_), None) => Some("the index does not know a chunk of it".to_owned()),

@@ -6,23 +6,34 @@ use rusqlite::Connection;
 
 use super::StoreError;
 use super::domain::{NAME_SEAL, Shared, WATERMARK_SEAL, chain, damaged};
+use super::readin::ReadIn;
 use super::reindex::StoreProblem;
+use crate::blobs::BlobError;
 use crate::chunk::Key;
-use crate::id::{PackId, SnapshotId};
+use crate::id::{DomainId, PackId, SnapshotId};
 use crate::index::{self, AppliedType, NameText, SnapshotRow, Space};
 use crate::record::{Checkpoint, NewId, Observations, Record, Run, TypeDelta};
 
 /// The chunks of a domain by their numbers in the index, and the packs that a checkpoint names, in the order of its table.
-struct Places {
+pub(super) struct Places {
     chunks: HashMap<i64, (PackId, usize)>,
     bytes: BTreeMap<PackId, u64>,
-    table: Vec<(PackId, u64)>,
+    pub(super) table: Vec<(PackId, u64)>,
     in_table: HashMap<PackId, usize>,
 }
 
 impl Places {
+    pub(super) fn new(read: &Connection, domain: DomainId) -> Result<Self, StoreError> {
+        Ok(Self {
+            chunks: index::chunk_places(read, domain)?,
+            bytes: index::packs(read, domain)?.into_iter().collect(),
+            table: Vec::new(),
+            in_table: HashMap::new(),
+        })
+    }
+
     /// A chunk's pack by its place in the table, and its place in the pack.
-    fn of(&mut self, chunk: i64) -> Result<(usize, usize), StoreError> {
+    pub(super) fn of(&mut self, chunk: i64) -> Result<(usize, usize), StoreError> {
         let known = self.chunks.get(&chunk);
         let (pack, place) = *known.ok_or_else(|| StoreError::Mismatch {
             what: "a chunk that it does not name".to_owned(),
@@ -49,13 +60,20 @@ impl Shared {
     /// read to go on from one stays below one and a half. No snapshot of the domain may be written meanwhile.
     pub(super) fn put_checkpoint_if_due(&self) -> Result<u64, StoreError> {
         let prefix = self.checkpoint_prefix();
-        let sizes: BTreeMap<SnapshotId, u64> = self
+        let mut sizes: BTreeMap<SnapshotId, u64> = self
             .inner
             .blobs
             .list(&prefix)?
             .iter()
             .filter_map(|blob| Some((blob.name.strip_prefix(&prefix)?.parse().ok()?, blob.bytes)))
             .collect();
+        // A merged record without a base is as good as a checkpoint.
+        let merged = self.merged_blobs(&mut Vec::new())?.into_iter();
+        sizes.extend(
+            merged
+                .filter(|blob| blob.base.is_none())
+                .map(|blob| (blob.snapshot, blob.bytes)),
+        );
         let (newest, checkpoint) = {
             // One guard for all that is read: numbers of chunks mean something in one index only.
             let read = self.inner.index.read();
@@ -80,12 +98,7 @@ impl Shared {
         snapshots: &[SnapshotRow],
         newest: &SnapshotRow,
     ) -> Result<Checkpoint, StoreError> {
-        let mut places = Places {
-            chunks: index::chunk_places(read, self.domain)?,
-            bytes: index::packs(read, self.domain)?.into_iter().collect(),
-            table: Vec::new(),
-            in_table: HashMap::new(),
-        };
+        let mut places = Places::new(read, self.domain)?;
         let mut types = Vec::new();
         for (type_code, space) in index::spaces(read, self.domain)? {
             types.push(gather_type(read, type_code, space, &mut places)?);
@@ -169,6 +182,8 @@ impl Shared {
             // One at a time: each holds the state of a whole org.
             match self.read_checkpoint(snapshot) {
                 Ok(checkpoint) => found.push((checkpoint.state.sequence, snapshot)),
+                // Prune deletes those of removed snapshots.
+                Err(StoreError::Blob(BlobError::NotFound { .. })) => {}
                 Err(StoreError::Record { source, .. }) => {
                     problems.push(StoreProblem::new(&blob.name, chain(&source)));
                 }
@@ -197,14 +212,14 @@ impl Shared {
         &self,
         snapshot: SnapshotId,
         checkpoint: Checkpoint,
+        reading: &mut ReadIn,
     ) -> Result<Vec<StoreProblem>, StoreError> {
         let mut problems = Vec::new();
         let mut state = checkpoint.state;
         self.add_ids(state.ids_first, &state.ids);
-        let packs = self.read_packs(&state.packs, &mut problems)?;
         let mut types = Vec::new();
         for delta in std::mem::take(&mut state.types) {
-            let found = self.read_in_type(&delta, &state.packs, &packs, &mut types)?;
+            let found = self.read_in_type(&delta, &state.packs, reading, &mut types)?;
             if !found.is_empty() {
                 state.coverage.insert(delta.type_code, damaged());
             }
@@ -213,7 +228,7 @@ impl Shared {
             }
             problems.extend(found);
         }
-        let packs: Vec<_> = packs.into_iter().flatten().collect();
+        let packs = reading.take_packs();
         let row = self.snapshot_row(
             snapshot,
             &state,
@@ -238,21 +253,23 @@ impl Shared {
             .map(|put| (put.key, put.fingerprint))
             .collect();
         let related: HashSet<Key> = applied.related.iter().copied().collect();
+        let lost: HashMap<Key, i64> = applied.lost.iter().copied().collect();
         let mut same = HashSet::new();
         index::open_versions(&read, space, &mut |version| {
             let key = version.key;
             let open = version.body.map(|(_, fingerprint)| fingerprint);
             let is_same = match open {
-                Some(fingerprint) => put.get(&key) == Some(&fingerprint),
+                Some(fingerprint) => put.get(&key).or_else(|| lost.get(&key)) == Some(&fingerprint),
                 None => related.contains(&key),
             };
             if is_same {
                 same.insert(key);
-            } else if whole && !put.contains_key(&key) {
+            } else if whole && !put.contains_key(&key) && !lost.contains_key(&key) {
                 applied.removed.push(key);
             }
         })?;
         applied.put.retain(|put| !same.contains(&put.key));
+        applied.lost.retain(|(key, _)| !same.contains(key));
         applied.related.retain(|key| !same.contains(key));
         Ok(())
     }
@@ -285,22 +302,7 @@ fn gather_type(
         Some((place, _)) => bodies.push(place),
         None => related.push(version.key),
     })?;
-    bodies.sort_unstable();
-    let mut runs = Vec::new();
-    let next_to = |a: &index::Place, b: &index::Place| {
-        a.chunk() == b.chunk() && a.ordinal().checked_add(1) == Some(b.ordinal())
-    };
-    for run in bodies.chunk_by(next_to) {
-        if let Some(first) = run.first() {
-            let (pack, chunk) = places.of(first.chunk())?;
-            runs.push(Run {
-                pack,
-                chunk,
-                first: first.ordinal().into(),
-                rows: run.len(),
-            });
-        }
-    }
+    let runs = runs_of(bodies, places)?;
     let mut observations = Vec::new();
     for (bucket, chunk, digest) in index::observations(read, space)? {
         let (pack, chunk) = places.of(chunk)?;
@@ -318,4 +320,29 @@ fn gather_type(
         related,
         observations,
     })
+}
+
+/// Rows that lie next to each other as runs. Rows whose content is lost are left out.
+pub(super) fn runs_of(
+    mut bodies: Vec<index::Place>,
+    places: &mut Places,
+) -> Result<Vec<Run>, StoreError> {
+    bodies.retain(|place| *place != index::Place::LOST);
+    bodies.sort_unstable();
+    let mut runs = Vec::new();
+    let next_to = |a: &index::Place, b: &index::Place| {
+        a.chunk() == b.chunk() && a.ordinal().checked_add(1) == Some(b.ordinal())
+    };
+    for run in bodies.chunk_by(next_to) {
+        if let Some(first) = run.first() {
+            let (pack, chunk) = places.of(first.chunk())?;
+            runs.push(Run {
+                pack,
+                chunk,
+                first: first.ordinal().into(),
+                rows: run.len(),
+            });
+        }
+    }
+    Ok(runs)
 }

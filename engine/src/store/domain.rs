@@ -6,25 +6,29 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard};
 
 use jiff::Timestamp;
 
+use super::moves::{MoveMap, Resolved};
 use super::names::NameMap;
 use super::reader::SnapshotReader;
+use super::readin::{ReadIn, Seen, decode};
 use super::reindex::StoreProblem;
 use super::types::{Change, ChangeKind, SnapshotInfo, VersionInfo};
+use super::usage::Reading;
 use super::writer::SnapshotWriter;
-use super::{Inner, StoreError, from_millis};
-use crate::blobs::SealedBlob;
+use super::{Inner, StoreError, from_millis, number_of};
+use crate::blobs::{BlobError, SealedBlob};
 use crate::catalogue::{IdRule, ObjectType};
-use crate::chunk::{Chunk, Key, Names};
+use crate::chunk::{Chunk, ChunkView, Cursor, Key, Names};
+use crate::codec::DecodeError;
 use crate::id::{ContentId, DomainId, PackId, SnapshotId};
 use crate::index::{self, AppliedType, NameText, NewVersion, PackRow, SnapshotRow, Version};
 use crate::keys::{DomainKeys, KeyError, open, seal};
 use crate::monitor::Monitor;
 use crate::object::Coverage;
-use crate::pack::{open_chunk, read_directory};
+use crate::pack::{PackError, open_chunk, read_directory};
 use crate::record::{NewId, Record, RecordError, TypeDelta};
 
-/// Decoded chunks that are kept for the next read, in bytes.
-const CACHE_BYTES_MAX: usize = 16 * 1024 * 1024;
+/// Opened chunks that are kept for the next read, in bytes: some thirty full ones.
+pub(super) const CACHE_BYTES_MAX: usize = 8 * 1024 * 1024;
 
 const MARKER_MAGIC: &[u8; 8] = b"ORGKMRK\x01";
 
@@ -38,12 +42,21 @@ pub(super) struct Shared {
     pub(super) keys: DomainKeys,
     names: RwLock<NameMap>,
     cache: Mutex<Cache>,
+    /// The moves as they were last read.
+    pub(super) moves: Mutex<Arc<MoveMap>>,
 }
 
 #[derive(Debug, Default)]
 struct Cache {
-    chunks: VecDeque<((PackId, usize), Arc<Chunk>)>,
+    chunks: VecDeque<((PackId, usize), Arc<ChunkView>)>,
     bytes: usize,
+}
+
+/// A chunk that was opened, and the pack it is from.
+#[derive(Debug, Clone)]
+pub(super) struct Opened {
+    pack: PackId,
+    view: Arc<ChunkView>,
 }
 
 /// One domain of the store, with its keys: snapshots are written and read through it.
@@ -70,6 +83,7 @@ impl DomainStore {
             keys,
             names: RwLock::default(),
             cache: Mutex::default(),
+            moves: Mutex::default(),
         };
         let store = Self {
             shared: Arc::new(shared),
@@ -158,6 +172,7 @@ impl DomainStore {
         id: &str,
     ) -> Result<Vec<VersionInfo>, StoreError> {
         let shared = &self.shared;
+        let _reading = shared.reading();
         shared.load_names()?;
         let (versions, snapshots) = {
             let read = shared.inner.index.read();
@@ -182,10 +197,6 @@ impl DomainStore {
             let Some(first) = within.first() else {
                 continue;
             };
-            let began = snapshots
-                .iter()
-                .find(|row| row.sequence == version.first)
-                .unwrap_or(first);
             let unobserved = within.iter().filter(|row| {
                 row.coverage
                     .get(&object_type.code())
@@ -195,7 +206,7 @@ impl DomainStore {
                 first_snapshot: first.id,
                 last_snapshot: version.last.and(within.last()).map(|row| row.id),
                 content_id: shared.body(&version, &mut last)?.1,
-                changed_at: from_millis(began.as_of),
+                changed_at: from_millis(first.as_of),
                 unobserved: unobserved.map(|row| row.id).collect(),
             });
         }
@@ -215,6 +226,16 @@ impl DomainStore {
         to: SnapshotId,
         see: &mut dyn FnMut(Change) -> Result<(), StoreError>,
     ) -> Result<(), StoreError> {
+        self.changed_sides(from, to, &mut |change, _| see(change))
+    }
+
+    /// As [`changes`](Self::changes), with the versions on both sides.
+    pub(crate) fn changed_sides(
+        &self,
+        from: SnapshotId,
+        to: SnapshotId,
+        see: &mut dyn FnMut(Change, &Sides) -> Result<(), StoreError>,
+    ) -> Result<(), StoreError> {
         let from = self.sequence_of(from)?;
         let to = self.sequence_of(to)?;
         self.shared.load_names()?;
@@ -223,37 +244,41 @@ impl DomainStore {
             let Some(object_type) = ObjectType::from_code(code) else {
                 continue;
             };
-            let mut changes = Vec::new();
-            {
-                let read = self.shared.inner.index.read();
-                let touched = index::versions_between(&read, space, from.min(to), from.max(to))?;
-                let keys: BTreeSet<Key> = touched.into_iter().map(|version| version.key).collect();
-                for key in keys {
-                    let before = index::version_at(&read, space, key, from)?;
-                    let after = index::version_at(&read, space, key, to)?;
-                    let kind = match (before, after) {
-                        (None, Some(_)) => ChangeKind::Added,
-                        (Some(_), None) => ChangeKind::Removed,
-                        (Some(before), Some(after))
-                            if fingerprint(&before) != fingerprint(&after) =>
-                        {
-                            ChangeKind::Changed
-                        }
-                        _ => continue,
-                    };
-                    changes.push((kind, key));
-                }
-            }
-            for (kind, key) in changes {
-                let id = self.shared.id_text(object_type, key)?;
-                see(Change {
+            let touched = index::versions_between(
+                &self.shared.inner.index.read(),
+                space,
+                from.min(to),
+                from.max(to),
+            )?;
+            for (key, sides) in Sides::by_key(touched, from, to) {
+                let Some(kind) = sides.kind() else {
+                    continue;
+                };
+                let change = Change {
                     kind,
                     object_type,
-                    id,
-                })?;
+                    id: self.shared.id_text(object_type, key)?,
+                };
+                see(change, &sides)?;
             }
         }
         Ok(())
+    }
+
+    /// The bodies of an object before and after a change; chunks are looked for as `last` says.
+    pub(crate) fn sides(
+        &self,
+        sides: &Sides,
+        last: &mut LastSides,
+    ) -> Result<[Option<Vec<u8>>; 2], StoreError> {
+        let body = |version: &Option<Version>, last: &mut LastChunk| {
+            let body = version.as_ref().map(|found| self.shared.body(found, last));
+            Ok::<_, StoreError>(body.transpose()?.map(|(body, _)| body))
+        };
+        Ok([
+            body(&sides.before, &mut last.before)?,
+            body(&sides.after, &mut last.after)?,
+        ])
     }
 
     fn sequence_of(&self, snapshot: SnapshotId) -> Result<u32, StoreError> {
@@ -316,46 +341,39 @@ impl DomainStore {
     ///
     /// Where a record is lost, it goes on from the next checkpoint.
     pub(super) fn catch_up(&self) -> Result<Vec<StoreProblem>, StoreError> {
+        let _recording = self.shared.inner.recording();
+        self.catch_up_recording()
+    }
+
+    /// The same for who holds the right to record.
+    pub(super) fn catch_up_recording(&self) -> Result<Vec<StoreProblem>, StoreError> {
         let shared = &self.shared;
-        let _recording = shared.inner.recording();
         let mut problems = Vec::new();
+        let mut reading = ReadIn::new(shared.moves(&mut problems)?);
+        problems.extend(shared.follow_moves(&reading.moves)?);
+        shared.forget_merged(&mut problems)?;
+        let (markers, unread) = shared.markers()?;
+        problems.extend(unread);
+        let removed = |id: &SnapshotId| markers.get(id).is_some_and(|(_, removed)| *removed);
         let known = shared.known_snapshots()?;
-        let prefix = format!("{}/records/", shared.domain);
-        let mut there = BTreeSet::new();
-        let mut unseen = Vec::new();
-        for blob in shared.inner.blobs.list(&prefix)? {
-            let Some(snapshot) = blob
-                .name
-                .strip_prefix(&prefix)
-                .and_then(|id| id.parse::<SnapshotId>().ok())
-            else {
-                problems.push(StoreProblem::new(&blob.name, "it has no business here"));
-                continue;
-            };
-            there.insert(snapshot);
-            if known.contains(&snapshot) {
-                continue;
-            }
-            match shared.read_record(snapshot, &blob.name) {
-                Ok(record) => unseen.push((snapshot, record, blob.bytes)),
-                Err(StoreError::Record { source, .. }) => {
-                    problems.push(StoreProblem::new(&blob.name, chain(&source)));
-                }
-                Err(error) => return Err(error),
-            }
-        }
-        unseen.sort_by_key(|(snapshot, record, _)| (record.sequence, *snapshot));
+        let (mut unseen, there) = shared.unseen(&known, &mut problems)?;
+        let found_any = !unseen.is_empty();
         let mut checkpoints = None;
         let mut missing = BTreeSet::new();
         loop {
             let newest = index::newest_snapshot(&shared.inner.index.read(), shared.domain)?;
             let parent = newest.as_ref().map(|row| row.id);
-            let next = unseen
-                .iter()
-                .position(|(_, record, _)| record.parent == parent);
+            // A merged record comes before the records that it stands for.
+            let next = unseen.iter().position(|seen| seen.base == parent);
             if let Some(next) = next {
-                let (snapshot, record, bytes) = unseen.remove(next);
-                problems.extend(shared.read_in(snapshot, record, bytes)?);
+                let mut next = unseen.remove(next);
+                unseen.retain(|other| other.snapshot != next.snapshot);
+                // What was not read of the parent may be missing here, or be older than this: nobody can tell which objects.
+                let doubtful = newest.iter().flat_map(|row| &row.coverage);
+                for (code, coverage) in doubtful.filter(|(_, coverage)| **coverage == damaged()) {
+                    next.record.coverage.insert(*code, coverage.clone());
+                }
+                problems.extend(shared.read_in(next, &mut reading)?);
                 continue;
             }
             let after = newest.map_or(0, |row| row.sequence);
@@ -373,25 +391,40 @@ impl DomainStore {
             let checkpoint = shared.read_checkpoint(snapshot)?;
             missing.extend(checkpoint.before.iter().map(|(_, lost)| *lost));
             missing.insert(snapshot);
-            unseen.retain(|(found, ..)| *found != snapshot);
-            problems.extend(shared.read_in_checkpoint(snapshot, checkpoint)?);
+            unseen.retain(|found| found.snapshot != snapshot);
+            problems.extend(shared.read_in_checkpoint(snapshot, checkpoint, &mut reading)?);
         }
-        for (snapshot, record, _) in unseen {
-            missing.extend(record.parent);
+        // A record that was merged into a later one is no longer needed.
+        for seen in unseen.iter().filter(|seen| !removed(&seen.snapshot)) {
+            missing.extend(seen.base);
             problems.push(StoreProblem::new(
-                &format!("{prefix}{snapshot}"),
+                &seen.name,
                 "the record of the snapshot before it is missing or damaged, so that it cannot be read",
             ));
         }
         for lost in missing.iter().filter(|lost| !there.contains(lost)) {
-            if !known.contains(lost) {
+            if !known.contains(lost) && !removed(lost) {
                 problems.push(StoreProblem::new(
-                    &format!("{prefix}{lost}"),
+                    &format!("{}/records/{lost}", shared.domain),
                     "it is missing",
                 ));
             }
         }
-        problems.extend(self.read_markers()?);
+        for (snapshot, (pinned, removed)) in markers {
+            let row = index::snapshot(&shared.inner.index.read(), snapshot)?;
+            if row.is_some_and(|row| (row.pinned, row.removed) != (pinned, removed)) {
+                shared
+                    .inner
+                    .index
+                    .transact(|transaction| index::mark(transaction, snapshot, pinned, removed))?;
+            }
+        }
+        if found_any {
+            shared.close_gaps()?;
+        }
+        if reading.damaged {
+            shared.recount()?;
+        }
         Ok(problems)
     }
 
@@ -408,15 +441,21 @@ impl DomainStore {
                 keys: self.shared.keys.copy(),
                 names: RwLock::default(),
                 cache: Mutex::default(),
+                moves: Mutex::default(),
             }),
         };
+        // What is being read keeps all it has in the other index too.
+        let read = self.shared.inner.usage.snapshots_read().into_iter();
+        let _reading: Vec<Reading> = read
+            .map(|snapshot| Reading::begin(&other.inner, Some(snapshot)))
+            .collect();
         rebuilt.shared.load_names()?;
         let problems = rebuilt.catch_up()?;
         let snapshots = index::timeline(&other.inner.index.read(), domain)?.len() as u64;
         Ok((problems, snapshots))
     }
 
-    /// The snapshots that the index of one store knows, and that of the other does not.
+    /// The snapshots that the index of one store knows, and that of the other does not; without those that were removed.
     pub(super) fn known_only_to(
         &self,
         one: &super::Store,
@@ -425,51 +464,12 @@ impl DomainStore {
         let domain = self.shared.domain;
         let found = index::timeline(&other.inner.index.read(), domain)?;
         let found: BTreeSet<SnapshotId> = found.into_iter().map(|moment| moment.id).collect();
-        let known = index::timeline(&one.inner.index.read(), domain)?;
-        let known = known.into_iter().map(|moment| moment.id);
-        Ok(known.filter(|id| !found.contains(id)).collect())
-    }
-
-    pub(super) fn read_markers(&self) -> Result<Vec<StoreProblem>, StoreError> {
-        let shared = &self.shared;
-        let mut problems = Vec::new();
-        let prefix = format!("{}/markers/", shared.domain);
-        let mut newest: BTreeMap<SnapshotId, (u64, String)> = BTreeMap::new();
-        for blob in shared.inner.blobs.list(&prefix)? {
-            let parts = blob
-                .name
-                .strip_prefix(&prefix)
-                .and_then(|rest| rest.split_once('/'));
-            let parsed = parts.and_then(|(id, number)| {
-                Some((id.parse::<SnapshotId>().ok()?, number.parse().ok()?))
-            });
-            match parsed {
-                Some((snapshot, number)) => {
-                    let found = newest
-                        .entry(snapshot)
-                        .or_insert((number, blob.name.clone()));
-                    if number >= found.0 {
-                        *found = (number, blob.name);
-                    }
-                }
-                None => problems.push(StoreProblem::new(&blob.name, "it has no business here")),
-            }
-        }
-        for (snapshot, (_, name)) in newest {
-            let sealed = shared.inner.blobs.get(&name)?;
-            match shared.open_marker(snapshot, &sealed) {
-                Some((pinned, removed)) => {
-                    let row = index::snapshot(&shared.inner.index.read(), snapshot)?;
-                    if row.is_some_and(|row| (row.pinned, row.removed) != (pinned, removed)) {
-                        shared.inner.index.transact(|transaction| {
-                            index::mark(transaction, snapshot, pinned, removed)
-                        })?;
-                    }
-                }
-                None => problems.push(StoreProblem::new(&name, "the marker does not open")),
-            }
-        }
-        Ok(problems)
+        let known = index::snapshots(&one.inner.index.read(), domain)?;
+        let known = known.into_iter().filter(|row| !row.removed);
+        Ok(known
+            .map(|row| row.id)
+            .filter(|id| !found.contains(id))
+            .collect())
     }
 }
 
@@ -508,6 +508,54 @@ pub(super) fn ids_hold_parent(object_type: ObjectType) -> bool {
     matches!(object_type.entry().id, IdRule::UnderParent(_))
 }
 
+/// The versions of an object as of two snapshots.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Sides {
+    before: Option<Version>,
+    after: Option<Version>,
+}
+
+/// The chunks that were read last on both sides.
+#[derive(Debug, Default)]
+pub(crate) struct LastSides {
+    before: LastChunk,
+    after: LastChunk,
+}
+
+impl Sides {
+    /// Sorts the versions that began or ended between two snapshots by their keys.
+    ///
+    /// What differs between the two has on the earlier side a version that ended between them, and on the later side one
+    /// that began between them: no other has to be looked for.
+    fn by_key(touched: Vec<Version>, from: u32, to: u32) -> BTreeMap<Key, Self> {
+        let is_there = |version: &Version, at: u32| {
+            version.first <= at && version.last.is_none_or(|last| last > at)
+        };
+        let mut by_key: BTreeMap<Key, Self> = BTreeMap::new();
+        for version in touched {
+            let sides = by_key.entry(version.key).or_default();
+            if is_there(&version, from) {
+                sides.before = Some(version);
+            }
+            if is_there(&version, to) {
+                sides.after = Some(version);
+            }
+        }
+        by_key
+    }
+
+    fn kind(&self) -> Option<ChangeKind> {
+        match (&self.before, &self.after) {
+            (None, Some(_)) => Some(ChangeKind::Added),
+            (Some(_), None) => Some(ChangeKind::Removed),
+            (Some(before), Some(after)) if fingerprint(before) != fingerprint(after) => {
+                Some(ChangeKind::Changed)
+            }
+            _ => None,
+        }
+    }
+}
+
 impl Shared {
     pub(super) fn names(&self) -> RwLockReadGuard<'_, NameMap> {
         self.names.read().unwrap_or_else(PoisonError::into_inner)
@@ -539,6 +587,11 @@ impl Shared {
         }
         self.add_names(found.iter().map(|(number, text)| (*number, text.as_str())));
         Ok(())
+    }
+
+    fn knows(&self, key: Key) -> bool {
+        let names = self.names();
+        names.name(key.key).is_some() && (key.parent == 0 || names.name(key.parent).is_some())
     }
 
     pub(super) fn add_names<'a>(&self, found: impl Iterator<Item = (u32, &'a str)>) {
@@ -588,6 +641,19 @@ impl Shared {
 
     /// The id of an object as the interface writes it.
     pub(super) fn id_text(&self, object_type: ObjectType, key: Key) -> Result<String, StoreError> {
+        let mut id = String::with_capacity(48);
+        self.put_id(object_type, key, &mut id)?;
+        Ok(id)
+    }
+
+    /// The id of an object as the interface writes it, in place of what `id` holds.
+    pub(super) fn put_id(
+        &self,
+        object_type: ObjectType,
+        key: Key,
+        id: &mut String,
+    ) -> Result<(), StoreError> {
+        id.clear();
         let names = self.names();
         let name = |number| {
             names.name(number).ok_or_else(|| StoreError::Mismatch {
@@ -595,10 +661,11 @@ impl Shared {
             })
         };
         if ids_hold_parent(object_type) {
-            Ok(format!("{}/{}", name(key.parent)?, name(key.key)?))
-        } else {
-            Ok(name(key.key)?.to_owned())
+            id.push_str(name(key.parent)?);
+            id.push('/');
         }
+        id.push_str(name(key.key)?);
+        Ok(())
     }
 
     /// The parent's id of an object of a type with parents.
@@ -620,6 +687,116 @@ impl Shared {
         })
     }
 
+    /// What the markers say of each snapshot that has any, pinned and removed, and what cannot be read of them.
+    pub(super) fn markers(&self) -> Result<(Markers, Vec<StoreProblem>), StoreError> {
+        let mut problems = Vec::new();
+        let prefix = format!("{}/markers/", self.domain);
+        let mut newest: BTreeMap<SnapshotId, (u64, String)> = BTreeMap::new();
+        for blob in self.inner.blobs.list(&prefix)? {
+            let parts = blob
+                .name
+                .strip_prefix(&prefix)
+                .and_then(|rest| rest.split_once('/'));
+            let parsed = parts.and_then(|(id, number)| {
+                Some((id.parse::<SnapshotId>().ok()?, number_of(number)?))
+            });
+            match parsed {
+                Some((snapshot, number)) => {
+                    let found = newest
+                        .entry(snapshot)
+                        .or_insert((number, blob.name.clone()));
+                    if number >= found.0 {
+                        *found = (number, blob.name);
+                    }
+                }
+                None => problems.push(StoreProblem::new(&blob.name, "it has no business here")),
+            }
+        }
+        let mut markers = Markers::new();
+        for (snapshot, (_, name)) in newest {
+            let sealed = match self.inner.blobs.get(&name) {
+                // A newer one took its place just now, or it went with its snapshot.
+                Err(BlobError::NotFound { .. }) => continue,
+                sealed => sealed?,
+            };
+            match self.open_marker(snapshot, &sealed) {
+                Some(found) => {
+                    markers.insert(snapshot, found);
+                }
+                None => problems.push(StoreProblem::new(&name, "the marker does not open")),
+            }
+        }
+        Ok((markers, problems))
+    }
+
+    /// The records of snapshots that the index does not know, merged ones first, then by their sequence numbers; and the snapshots of which there is a record.
+    fn unseen(
+        &self,
+        known: &BTreeSet<SnapshotId>,
+        problems: &mut Vec<StoreProblem>,
+    ) -> Result<(Vec<Seen>, BTreeSet<SnapshotId>), StoreError> {
+        let mut there = BTreeSet::new();
+        let mut unseen: Vec<Seen> = Vec::new();
+        for blob in self.merged_blobs(problems)? {
+            there.insert(blob.snapshot);
+            let is_read = unseen.iter().any(|seen| seen.snapshot == blob.snapshot);
+            if known.contains(&blob.snapshot) || is_read {
+                continue;
+            }
+            match self.read_merged(&blob) {
+                Ok(merged) => unseen.push(Seen {
+                    name: blob.name,
+                    snapshot: blob.snapshot,
+                    base: merged.base,
+                    told: Some((merged.changes, merged.record_bytes)),
+                    bytes: blob.bytes,
+                    record: merged.record,
+                }),
+                // Prune deletes what it has put a later one in place of.
+                Err(StoreError::Blob(BlobError::NotFound { .. })) => {}
+                Err(StoreError::Record { source, .. }) => {
+                    problems.push(StoreProblem::new(&blob.name, chain(&source)));
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        let merged = unseen.len();
+        let prefix = format!("{}/records/", self.domain);
+        for blob in self.inner.blobs.list(&prefix)? {
+            let Some(snapshot) = blob
+                .name
+                .strip_prefix(&prefix)
+                .and_then(|id| id.parse::<SnapshotId>().ok())
+            else {
+                problems.push(StoreProblem::new(&blob.name, "it has no business here"));
+                continue;
+            };
+            there.insert(snapshot);
+            if known.contains(&snapshot) {
+                continue;
+            }
+            match self.read_record(snapshot, &blob.name) {
+                Ok(record) => unseen.push(Seen {
+                    name: blob.name,
+                    snapshot,
+                    base: record.parent,
+                    told: None,
+                    bytes: blob.bytes,
+                    record,
+                }),
+                Err(StoreError::Blob(BlobError::NotFound { .. })) => {}
+                Err(StoreError::Record { source, .. }) => {
+                    problems.push(StoreProblem::new(&blob.name, chain(&source)));
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        if let Some(plain) = unseen.get_mut(merged..) {
+            plain.sort_by_key(|seen| (seen.record.sequence, seen.snapshot));
+        }
+        Ok((unseen, there))
+    }
+
     fn open_marker(&self, snapshot: SnapshotId, blob: &[u8]) -> Option<(bool, bool)> {
         let (epoch, sealed) = blob.strip_prefix(MARKER_MAGIC)?.split_first_chunk::<4>()?;
         let keys = self.keys.epoch(u32::from_le_bytes(*epoch))?;
@@ -633,7 +810,7 @@ impl Shared {
     }
 
     /// Opens a chunk that the index names, from memory where it was opened lately.
-    pub(super) fn chunk(&self, no: i64) -> Result<Arc<Chunk>, StoreError> {
+    pub(super) fn chunk(&self, no: i64) -> Result<Opened, StoreError> {
         let row =
             index::chunk(&self.inner.index.read(), no)?.ok_or_else(|| StoreError::Mismatch {
                 what: "a chunk that it does not name".to_owned(),
@@ -642,55 +819,74 @@ impl Shared {
         {
             let mut cache = self.cache();
             let found = cache.chunks.iter().position(|(known, _)| *known == name);
-            if let Some((known, chunk)) = found.and_then(|at| cache.chunks.remove(at)) {
-                cache.chunks.push_back((known, Arc::clone(&chunk)));
-                return Ok(chunk);
+            if let Some((known, view)) = found.and_then(|at| cache.chunks.remove(at)) {
+                cache.chunks.push_back((known, Arc::clone(&view)));
+                return Ok(Opened {
+                    pack: row.pack,
+                    view,
+                });
             }
         }
-        let chunk = Arc::new(self.open_chunk(&row)?);
+        let plain = self.open_plain(&row)?;
+        let view = ChunkView::decode(&plain);
+        let view = Arc::new(view.map_err(|source| self.undecodable(row.pack, source))?);
         let mut cache = self.cache();
-        cache.bytes += chunk.bytes();
-        cache.chunks.push_back((name, Arc::clone(&chunk)));
+        cache.bytes += view.bytes();
+        cache.chunks.push_back((name, Arc::clone(&view)));
         while cache.bytes > CACHE_BYTES_MAX && cache.chunks.len() > 1 {
             let Some((_, oldest)) = cache.chunks.pop_front() else {
                 break;
             };
             cache.bytes -= oldest.bytes();
         }
-        Ok(chunk)
+        Ok(Opened {
+            pack: row.pack,
+            view,
+        })
     }
 
-    pub(super) fn open_chunk(&self, row: &index::ChunkRow) -> Result<Chunk, StoreError> {
+    fn undecodable(&self, pack: PackId, source: DecodeError) -> StoreError {
+        StoreError::Pack {
+            pack: self.pack_name(pack),
+            source: PackError::Decode(source),
+        }
+    }
+
+    /// A row of an opened chunk; its body is appended to `body`.
+    fn row(
+        &self,
+        chunk: &Opened,
+        ordinal: usize,
+        cursor: &mut Cursor,
+        body: &mut Vec<u8>,
+    ) -> Result<Option<Key>, StoreError> {
+        let row = chunk.view.get(ordinal, cursor, &*self.names(), body);
+        row.map_err(|source| self.undecodable(chunk.pack, source))
+    }
+
+    /// Opens a chunk; gives also whether all its ids are known.
+    pub(super) fn open_chunk(&self, row: &index::ChunkRow) -> Result<(Chunk, bool), StoreError> {
+        let plain = self.open_plain(row)?;
+        decode(&plain, &self.names()).map_err(|source| self.undecodable(row.pack, source))
+    }
+
+    /// A chunk's bytes, decrypted and still compressed.
+    fn open_plain(&self, row: &index::ChunkRow) -> Result<Vec<u8>, StoreError> {
         let pack = self.pack_name(row.pack);
         let sealed = self
             .inner
             .blobs
             .get_range(&pack, row.entry.offset, row.entry.bytes)?;
-        self.decode_chunk(row, &pack, &sealed)
-    }
-
-    fn decode_chunk(
-        &self,
-        row: &index::ChunkRow,
-        pack: &str,
-        sealed: &[u8],
-    ) -> Result<Chunk, StoreError> {
-        let damaged = |source| StoreError::Pack {
-            pack: pack.to_owned(),
-            source,
-        };
-        let plain = open_chunk(
+        open_chunk(
             &self.keys,
             row.epoch,
             self.domain,
             row.pack,
             row.place,
             &row.entry,
-            sealed,
+            &sealed,
         )
-        .map_err(damaged)?;
-        Chunk::decode(&plain, &*self.names())
-            .map_err(|source| damaged(crate::pack::PackError::Decode(source)))
+        .map_err(|source| StoreError::Pack { pack, source })
     }
 
     pub(super) fn pack_name(&self, pack: PackId) -> String {
@@ -704,52 +900,68 @@ impl Shared {
         last: &mut LastChunk,
     ) -> Result<(Vec<u8>, ContentId), StoreError> {
         let Some((place, fingerprint)) = version.body else {
-            return Ok((Vec::new(), self.keys.content_id(b"")));
+            let empty = last.empty.get_or_insert_with(|| self.keys.content_id(b""));
+            return Ok((Vec::new(), *empty));
         };
-        let chunk = match &last.0 {
-            Some((no, chunk)) if *no == place.chunk() => Arc::clone(chunk),
-            _ => self.chunk(place.chunk())?,
-        };
-        let body = chunk
-            .get(place.ordinal().into())
-            .filter(|(key, _)| *key == version.key)
-            .map(|(_, body)| body);
-        let found = body.map(|body| (body.to_vec(), self.keys.content_id(body)));
-        last.0 = Some((place.chunk(), chunk));
-        found
-            .filter(|(_, content)| content.fingerprint() == fingerprint)
-            .ok_or_else(|| StoreError::Mismatch {
+        // Neighbours are about as long as each other.
+        let mut body = Vec::with_capacity(last.bytes + last.bytes / 8);
+        let (chunk, cursor) = last.at(self, place.chunk())?;
+        let key = self.row(chunk, place.ordinal().into(), cursor, &mut body)?;
+        last.bytes = body.len();
+        let content = self.keys.content_id(&body);
+        if key == Some(version.key) && content.fingerprint() == fingerprint {
+            Ok((body, content))
+        } else {
+            Err(StoreError::Mismatch {
                 what: "a version that is not in its place".to_owned(),
             })
+        }
+    }
+
+    /// How long the body of a version is, for less than the body costs; its content is not looked at.
+    pub(super) fn body_length(
+        &self,
+        version: &Version,
+        last: &mut LastChunk,
+    ) -> Result<usize, StoreError> {
+        let Some((place, _)) = version.body else {
+            return Ok(0);
+        };
+        let (chunk, cursor) = last.at(self, place.chunk())?;
+        let ordinal = place.ordinal().into();
+        match chunk.view.length(ordinal, cursor, &*self.names()) {
+            Ok(Some((key, length))) if key == version.key => Ok(length),
+            Ok(_) => Err(StoreError::Mismatch {
+                what: "a version that is not in its place".to_owned(),
+            }),
+            Err(source) => Err(self.undecodable(chunk.pack, source)),
+        }
     }
 
     /// Reads a record that the index has not seen, and the packs it names, into the index.
     ///
     /// A pack or a chunk that cannot be read makes its type incomplete in this snapshot; the problem is given back.
-    fn read_in(
-        &self,
-        snapshot: SnapshotId,
-        mut record: Record,
-        bytes: u64,
-    ) -> Result<Vec<StoreProblem>, StoreError> {
+    fn read_in(&self, seen: Seen, reading: &mut ReadIn) -> Result<Vec<StoreProblem>, StoreError> {
+        let mut record = seen.record;
         let mut problems = Vec::new();
         self.add_ids(record.ids_first, &record.ids);
-        let packs = self.read_packs(&record.packs, &mut problems)?;
         let mut types = Vec::new();
+        let mut changes = 0;
         for delta in std::mem::take(&mut record.types) {
-            let found = self.read_in_type(&delta, &record.packs, &packs, &mut types)?;
+            changes += delta.runs.iter().map(|run| run.rows).sum::<usize>();
+            changes += delta.removed.len() + delta.related.len();
+            let found = self.read_in_type(&delta, &record.packs, reading, &mut types)?;
             if !found.is_empty() {
                 record.coverage.insert(delta.type_code, damaged());
             }
             problems.extend(found);
         }
-        let packs: Vec<PackRow> = packs.into_iter().flatten().collect();
-        let changes = types
-            .iter()
-            .map(|applied| applied.put.len() + applied.related.len() + applied.removed.len())
-            .sum::<usize>() as u64;
-        let row = self.snapshot_row(snapshot, &record, bytes, changes)?;
-        self.apply(&row, record.ids_first, &record.ids, &packs, types)?;
+        let (changes, bytes) = seen.told.unwrap_or((changes as u64, seen.bytes));
+        let row = self.snapshot_row(seen.snapshot, &record, bytes, changes)?;
+        let packs = reading.take_packs();
+        // What a record without a base holds begins with 1, as everything of a first snapshot does.
+        let since = seen.base.map_or(1, |_| row.sequence);
+        self.apply_since(&row, since, record.ids_first, &record.ids, &packs, types)?;
         Ok(problems)
     }
 
@@ -759,27 +971,7 @@ impl Shared {
         Ok(timeline.into_iter().map(|moment| moment.id).collect())
     }
 
-    /// What the index is to know of packs; `None` for those that cannot be read.
-    pub(super) fn read_packs(
-        &self,
-        named: &[(PackId, u64)],
-        problems: &mut Vec<StoreProblem>,
-    ) -> Result<Vec<Option<PackRow>>, StoreError> {
-        let mut packs = Vec::with_capacity(named.len());
-        for (pack, _) in named {
-            match self.read_pack(*pack) {
-                Ok(row) => packs.push(Some(row)),
-                Err(error @ (StoreError::Pack { .. } | StoreError::Blob(_))) => {
-                    problems.push(StoreProblem::new(&self.pack_name(*pack), chain(&error)));
-                    packs.push(None);
-                }
-                Err(error) => return Err(error),
-            }
-        }
-        Ok(packs)
-    }
-
-    fn read_pack(&self, pack: PackId) -> Result<PackRow, StoreError> {
+    pub(super) fn read_pack(&self, pack: PackId) -> Result<PackRow, StoreError> {
         let name = self.pack_name(pack);
         let bytes = self.inner.blobs.get(&name)?;
         let (epoch, entries) = read_directory(&self.keys, self.domain, pack, &bytes)
@@ -797,49 +989,35 @@ impl Shared {
         &self,
         delta: &TypeDelta,
         named: &[(PackId, u64)],
-        packs: &[Option<PackRow>],
+        reading: &mut ReadIn,
         types: &mut Vec<AppliedType>,
     ) -> Result<Vec<StoreProblem>, StoreError> {
         let mut problems = Vec::new();
         let mut applied = AppliedType::of(delta.type_code);
-        let mut runs: BTreeMap<(usize, usize), Vec<(usize, usize)>> = BTreeMap::new();
+        let mut chunks: BTreeMap<(PackId, usize), Vec<(usize, usize)>> = BTreeMap::new();
         for run in &delta.runs {
-            runs.entry((run.pack, run.chunk))
-                .or_default()
-                .push((run.first, run.rows));
-        }
-        for ((pack, place), ranges) in runs {
-            let Some(Some(row)) = packs.get(pack) else {
-                let name = named
-                    .get(pack)
-                    .map(|(id, _)| self.pack_name(*id))
-                    .unwrap_or_default();
+            let Some((pack, _)) = named.get(run.pack) else {
                 problems.push(StoreProblem::new(
-                    &name,
-                    "a chunk of it is named by a record",
+                    "",
+                    "a record names a pack that it does not list",
                 ));
                 continue;
             };
-            let Some(entry) = row.entries.get(place) else {
-                problems.push(StoreProblem::new(
-                    &self.pack_name(row.id),
-                    "it lacks a chunk that a record names",
-                ));
-                continue;
-            };
-            let chunk_row = index::ChunkRow {
-                pack: row.id,
-                epoch: row.epoch,
-                place,
-                entry: *entry,
-            };
-            let chunk = match self.open_chunk(&chunk_row) {
-                Ok(chunk) => chunk,
-                Err(error @ (StoreError::Pack { .. } | StoreError::Blob(_))) => {
-                    problems.push(StoreProblem::new(&self.pack_name(row.id), chain(&error)));
-                    continue;
+            let moves = Arc::clone(&reading.moves);
+            for (found, rows) in moves.resolve_run(*pack, run.chunk, run.first, run.rows) {
+                match found {
+                    Resolved::At(pack, chunk, first) => {
+                        chunks.entry((pack, chunk)).or_default().push((first, rows));
+                    }
+                    Resolved::Dropped => {}
+                    Resolved::Lost(key, fingerprint) => applied.lost.push((key, fingerprint)),
                 }
-                Err(error) => return Err(error),
+            }
+        }
+        for ((pack, place), ranges) in chunks {
+            let chunk = match reading.chunk(self, pack, place, &mut problems)? {
+                Some(chunk) => chunk,
+                None => continue,
             };
             for ordinal in ranges
                 .into_iter()
@@ -848,14 +1026,21 @@ impl Shared {
                 let (Some((key, body)), Ok(short)) = (chunk.get(ordinal), u16::try_from(ordinal))
                 else {
                     problems.push(StoreProblem::new(
-                        &self.pack_name(row.id),
+                        &self.pack_name(pack),
                         "a chunk of it is shorter than its record says",
                     ));
                     break;
                 };
+                if !self.knows(key) {
+                    problems.push(StoreProblem::new(
+                        &self.pack_name(pack),
+                        "an id in a chunk of it stands in no record that could be read",
+                    ));
+                    break;
+                }
                 applied.put.push(NewVersion {
                     key,
-                    pack: row.id,
+                    pack,
                     chunk: place,
                     ordinal: short,
                     fingerprint: self.keys.content_id(body).fingerprint(),
@@ -865,14 +1050,21 @@ impl Shared {
         applied.removed.clone_from(&delta.removed);
         applied.related.clone_from(&delta.related);
         for found in &delta.observations {
-            if let Some(Some(row)) = packs.get(found.pack)
-                && found.chunk < row.entries.len()
+            let Some((pack, _)) = named.get(found.pack) else {
+                continue;
+            };
+            let Resolved::At(pack, chunk, _) = reading.moves.resolve(*pack, found.chunk, 0) else {
+                continue;
+            };
+            if let Some(row) = reading.pack(self, pack, &mut problems)?
+                && chunk < row.entries.len()
             {
                 applied
                     .observations
-                    .push((found.bucket, row.id, found.chunk, found.digest));
+                    .push((found.bucket, pack, chunk, found.digest));
             }
         }
+        reading.damaged |= !problems.is_empty();
         types.push(applied);
         Ok(problems)
     }
@@ -913,6 +1105,19 @@ impl Shared {
         packs: &[PackRow],
         types: Vec<AppliedType>,
     ) -> Result<SnapshotInfo, StoreError> {
+        self.apply_since(row, row.sequence, ids_first, ids, packs, types)
+    }
+
+    /// The same for versions that begin with `since`.
+    pub(super) fn apply_since(
+        &self,
+        row: &SnapshotRow,
+        since: u32,
+        ids_first: u32,
+        ids: &[NewId],
+        packs: &[PackRow],
+        types: Vec<AppliedType>,
+    ) -> Result<SnapshotInfo, StoreError> {
         let mut names = Vec::with_capacity(ids.len());
         for id in ids {
             names.push(if id.is_name {
@@ -924,7 +1129,7 @@ impl Shared {
         self.inner.index.transact(|transaction| {
             index::apply_head(transaction, row, ids_first, &names, packs)?;
             for mut applied in types {
-                index::apply_type(transaction, self.domain, row.sequence, &mut applied)?;
+                index::apply_type(transaction, self.domain, since, &mut applied)?;
             }
             Ok(())
         })?;
@@ -936,22 +1141,16 @@ impl Shared {
     ///
     /// They are extra: that they are damaged is for check to say, and does not keep anyone from the objects.
     pub(super) fn observations(&self, space: i64, bucket: u32) -> Result<Observed, StoreError> {
+        let _reading = self.reading();
         let Some((no, _)) = index::observation(&self.inner.index.read(), space, bucket)? else {
             return Ok(Observed::default());
         };
         match self.chunk(no) {
-            Ok(chunk) => {
-                let by_key = chunk
-                    .rows()
-                    .iter()
-                    .enumerate()
-                    .map(|(ordinal, key)| (*key, ordinal))
-                    .collect();
-                Ok(Observed {
-                    chunk: Some(chunk),
-                    by_key,
-                })
-            }
+            Ok(chunk) => Ok(Observed {
+                in_order: chunk.view.rows().is_sorted(),
+                chunk: Some(chunk),
+                cursor: Cursor::default(),
+            }),
             Err(StoreError::Pack { .. } | StoreError::Blob(_) | StoreError::Mismatch { .. }) => {
                 Ok(Observed::default())
             }
@@ -960,31 +1159,71 @@ impl Shared {
     }
 }
 
-/// The chunk that was read last, so that reading one after another looks for it once.
+/// The chunk that was read last and how far, so that reading one row after another looks for it once.
 #[derive(Debug, Default)]
-pub(super) struct LastChunk(Option<(i64, Arc<Chunk>)>);
+pub(super) struct LastChunk {
+    chunk: Option<(i64, Opened, Cursor)>,
+    /// The bytes of the last body.
+    bytes: usize,
+    /// The content id of no body.
+    empty: Option<ContentId>,
+}
+
+impl LastChunk {
+    fn at(&mut self, shared: &Shared, no: i64) -> Result<(&Opened, &mut Cursor), StoreError> {
+        if self.chunk.as_ref().is_none_or(|(known, ..)| *known != no) {
+            self.chunk = None;
+        }
+        let (_, chunk, cursor) = match &mut self.chunk {
+            Some(found) => found,
+            none => none.insert((no, shared.chunk(no)?, Cursor::default())),
+        };
+        Ok((chunk, cursor))
+    }
+}
 
 /// The latest observations of a bucket of objects.
 #[derive(Debug, Default)]
 pub(super) struct Observed {
-    chunk: Option<Arc<Chunk>>,
-    by_key: HashMap<Key, usize>,
+    chunk: Option<Opened>,
+    /// Whether the rows are in the order of their keys, as the writer gives them.
+    in_order: bool,
+    cursor: Cursor,
 }
 
 impl Observed {
-    pub(super) fn get(&self, key: Key) -> &[u8] {
-        let found = self.chunk.as_ref().zip(self.by_key.get(&key));
-        found
-            .and_then(|(chunk, ordinal)| chunk.get(*ordinal))
-            .map(|(_, body)| body)
-            .unwrap_or_default()
+    /// What was observed of an object; empty if nothing was, or if it cannot be read.
+    pub(super) fn get(&mut self, shared: &Shared, key: Key) -> Vec<u8> {
+        let Some(chunk) = &self.chunk else {
+            return Vec::new();
+        };
+        let rows = chunk.view.rows();
+        let ordinal = if self.in_order {
+            rows.binary_search(&key).ok()
+        } else {
+            rows.iter().position(|known| *known == key)
+        };
+        let mut body = Vec::new();
+        let row = ordinal.map(|ordinal| shared.row(chunk, ordinal, &mut self.cursor, &mut body));
+        if !matches!(row, Some(Ok(_))) {
+            body.clear();
+        }
+        body
     }
 
-    pub(super) fn iter(&self) -> impl Iterator<Item = (Key, &[u8])> {
-        let chunk = self.chunk.as_deref();
-        chunk
-            .into_iter()
-            .flat_map(|chunk| (0..chunk.rows().len()).filter_map(|ordinal| chunk.get(ordinal)))
+    /// All that was observed and can be read.
+    pub(super) fn all(&mut self, shared: &Shared) -> Vec<(Key, Vec<u8>)> {
+        let Some(chunk) = &self.chunk else {
+            return Vec::new();
+        };
+        let mut rows = Vec::with_capacity(chunk.view.rows().len());
+        for ordinal in 0..chunk.view.rows().len() {
+            let mut body = Vec::new();
+            if let Ok(Some(key)) = shared.row(chunk, ordinal, &mut self.cursor, &mut body) {
+                rows.push((key, body));
+            }
+        }
+        rows
     }
 }
 
@@ -1007,7 +1246,11 @@ impl AppliedType {
             put: Vec::new(),
             removed: Vec::new(),
             related: Vec::new(),
+            lost: Vec::new(),
             observations: Vec::new(),
         }
     }
 }
+
+/// What the markers say of snapshots: pinned, removed.
+pub(super) type Markers = BTreeMap<SnapshotId, (bool, bool)>;

@@ -52,7 +52,7 @@ pub struct Stored {
     pub observed: Vec<u8>,
     /// Names the body's content.
     pub content_id: ContentId,
-    /// The `as_of` of the first snapshot that had this version.
+    /// The `as_of` of the first snapshot with this version that is not removed.
     pub changed_at: Timestamp,
 }
 
@@ -65,7 +65,7 @@ pub struct VersionInfo {
     pub last_snapshot: Option<SnapshotId>,
     /// Names its content.
     pub content_id: ContentId,
-    /// The `as_of` of the first snapshot with it.
+    /// The `as_of` of the first snapshot with it that is not removed.
     pub changed_at: Timestamp,
     /// The snapshots within its time in which the type could not be read, so that it was carried forward.
     pub unobserved: Vec<SnapshotId>,
@@ -124,7 +124,7 @@ pub struct DomainStats {
     pub packs: u64,
     /// Bytes of the packs.
     pub pack_bytes: u64,
-    /// Bytes of the snapshot records and of the checkpoints.
+    /// Bytes of the snapshot records, merged or not, of the checkpoints and of the moves.
     pub record_bytes: u64,
     /// Packs that no record names: what an interrupted backup left, or a running one has written so far. Garbage for prune.
     pub orphan_packs: u64,
