@@ -33,6 +33,8 @@ use crate::codec::{
     DecodeError, Decoder, put_deltas, put_i64, put_sized, put_u64, put_usize, read_deltas,
 };
 
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) mod fuzzing;
 mod time;
 
 const VERSION: u8 = 1;

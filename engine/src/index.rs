@@ -19,7 +19,9 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use rusqlite::{Connection, ErrorCode, OpenFlags, OptionalExtension, Row, Transaction, params};
+use rusqlite::{
+    Connection, ErrorCode, OpenFlags, OptionalExtension, Row, Transaction, ffi, params,
+};
 
 use crate::chunk::Key;
 use crate::durable;
@@ -92,11 +94,20 @@ impl IndexError {
 
 impl From<rusqlite::Error> for IndexError {
     fn from(error: rusqlite::Error) -> Self {
-        match error.sqlite_error_code() {
-            Some(ErrorCode::DiskFull) => Self::NoSpace,
-            _ => Self::Sqlite(error),
+        if is_no_space(&error) {
+            Self::NoSpace
+        } else {
+            Self::Sqlite(error)
         }
     }
+}
+
+/// Whether SQLite failed because the disk is full. Of the memory that its connections share it says so in another way.
+#[must_use]
+pub fn is_no_space(error: &rusqlite::Error) -> bool {
+    let shared = matches!(error, rusqlite::Error::SqliteFailure(failure, _)
+        if failure.extended_code == ffi::SQLITE_IOERR_SHMSIZE);
+    shared || error.sqlite_error_code() == Some(ErrorCode::DiskFull)
 }
 
 type Result<T> = std::result::Result<T, IndexError>;
@@ -472,7 +483,7 @@ fn open_write(path: &Path) -> Result<Connection> {
     let connection = Connection::open(path)?;
     connection.pragma_update(None, "journal_mode", "WAL")?;
     #[cfg(test)]
-    let connection = faults::watched(connection);
+    let connection = faults::watched(connection, path);
     Ok(connection)
 }
 

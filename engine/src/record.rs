@@ -48,6 +48,8 @@ use crate::keys::{DomainKeys, KeyError, open, seal};
 use crate::object::Coverage;
 
 mod checkpoint;
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) mod fuzzing;
 mod merged;
 mod moves;
 

@@ -66,6 +66,7 @@ mod moves;
 mod names;
 mod prune;
 mod reader;
+mod readin;
 mod reindex;
 mod types;
 mod usage;
@@ -541,7 +542,7 @@ impl Inner {
             .blobs
             .list(prefix)?
             .into_iter()
-            .filter_map(|blob| Some((blob.name.strip_prefix(prefix)?.parse().ok()?, blob.name)))
+            .filter_map(|blob| Some((number_of(blob.name.strip_prefix(prefix)?)?, blob.name)))
             .collect();
         found.sort();
         Ok(found)
@@ -553,6 +554,13 @@ impl Inner {
         }
         Ok(())
     }
+}
+
+/// The number that the last part of a name is, as the store writes it.
+pub(crate) fn number_of(text: &str) -> Option<u64> {
+    text.parse()
+        .ok()
+        .filter(|number: &u64| number.to_string() == text)
 }
 
 /// A moment as the store keeps it, in milliseconds since 1970.

@@ -118,7 +118,25 @@ impl DomainStore {
         for found in found {
             report.problems.push(problem(&found.blob, &found.what));
         }
+        self.check_marked(report)?;
         Ok(named)
+    }
+
+    /// Looks for the markers of the snapshots that the index has marked.
+    fn check_marked(&self, report: &mut CheckReport) -> Result<(), StoreError> {
+        let shared = &self.shared;
+        let prefix = format!("{}/markers/", shared.domain);
+        let there = shared.inner.blobs.list(&prefix)?;
+        for row in index::snapshots(&shared.inner.index.read(), shared.domain)? {
+            let marker = format!("{prefix}{}/", row.id);
+            let is_marked = there.iter().any(|blob| blob.name.starts_with(&marker));
+            if (row.pinned || row.removed) && !is_marked {
+                let what =
+                    "the marker of a snapshot that the index has pinned or removed is missing";
+                report.problems.push(problem(&marker, what));
+            }
+        }
+        Ok(())
     }
 
     fn check_checkpoints(

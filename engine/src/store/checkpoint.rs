@@ -5,7 +5,8 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use rusqlite::Connection;
 
 use super::StoreError;
-use super::domain::{NAME_SEAL, ReadIn, Shared, WATERMARK_SEAL, chain, damaged};
+use super::domain::{NAME_SEAL, Shared, WATERMARK_SEAL, chain, damaged};
+use super::readin::ReadIn;
 use super::reindex::StoreProblem;
 use crate::blobs::BlobError;
 use crate::chunk::Key;

@@ -9,10 +9,12 @@ use jiff::Timestamp;
 use super::moves::{MoveMap, Resolved};
 use super::names::NameMap;
 use super::reader::SnapshotReader;
+use super::readin::{ReadIn, Seen, decode};
 use super::reindex::StoreProblem;
 use super::types::{Change, ChangeKind, SnapshotInfo, VersionInfo};
+use super::usage::Reading;
 use super::writer::SnapshotWriter;
-use super::{Inner, StoreError, from_millis};
+use super::{Inner, StoreError, from_millis, number_of};
 use crate::blobs::{BlobError, SealedBlob};
 use crate::catalogue::{IdRule, ObjectType};
 use crate::chunk::{Chunk, ChunkView, Cursor, Key, Names};
@@ -26,7 +28,7 @@ use crate::pack::{PackError, open_chunk, read_directory};
 use crate::record::{NewId, Record, RecordError, TypeDelta};
 
 /// Opened chunks that are kept for the next read, in bytes: some thirty full ones.
-const CACHE_BYTES_MAX: usize = 8 * 1024 * 1024;
+pub(super) const CACHE_BYTES_MAX: usize = 8 * 1024 * 1024;
 
 const MARKER_MAGIC: &[u8; 8] = b"ORGKMRK\x01";
 
@@ -364,8 +366,13 @@ impl DomainStore {
             // A merged record comes before the records that it stands for.
             let next = unseen.iter().position(|seen| seen.base == parent);
             if let Some(next) = next {
-                let next = unseen.remove(next);
+                let mut next = unseen.remove(next);
                 unseen.retain(|other| other.snapshot != next.snapshot);
+                // What was not read of the parent may be missing here, or be older than this: nobody can tell which objects.
+                let doubtful = newest.iter().flat_map(|row| &row.coverage);
+                for (code, coverage) in doubtful.filter(|(_, coverage)| **coverage == damaged()) {
+                    next.record.coverage.insert(*code, coverage.clone());
+                }
                 problems.extend(shared.read_in(next, &mut reading)?);
                 continue;
             }
@@ -437,6 +444,11 @@ impl DomainStore {
                 moves: Mutex::default(),
             }),
         };
+        // What is being read keeps all it has in the other index too.
+        let read = self.shared.inner.usage.snapshots_read().into_iter();
+        let _reading: Vec<Reading> = read
+            .map(|snapshot| Reading::begin(&other.inner, Some(snapshot)))
+            .collect();
         rebuilt.shared.load_names()?;
         let problems = rebuilt.catch_up()?;
         let snapshots = index::timeline(&other.inner.index.read(), domain)?.len() as u64;
@@ -577,6 +589,11 @@ impl Shared {
         Ok(())
     }
 
+    fn knows(&self, key: Key) -> bool {
+        let names = self.names();
+        names.name(key.key).is_some() && (key.parent == 0 || names.name(key.parent).is_some())
+    }
+
     pub(super) fn add_names<'a>(&self, found: impl Iterator<Item = (u32, &'a str)>) {
         let mut names = self.names.write().unwrap_or_else(PoisonError::into_inner);
         for (number, text) in found {
@@ -681,7 +698,7 @@ impl Shared {
                 .strip_prefix(&prefix)
                 .and_then(|rest| rest.split_once('/'));
             let parsed = parts.and_then(|(id, number)| {
-                Some((id.parse::<SnapshotId>().ok()?, number.parse().ok()?))
+                Some((id.parse::<SnapshotId>().ok()?, number_of(number)?))
             });
             match parsed {
                 Some((snapshot, number)) => {
@@ -847,9 +864,10 @@ impl Shared {
         row.map_err(|source| self.undecodable(chunk.pack, source))
     }
 
-    pub(super) fn open_chunk(&self, row: &index::ChunkRow) -> Result<Chunk, StoreError> {
+    /// Opens a chunk; gives also whether all its ids are known.
+    pub(super) fn open_chunk(&self, row: &index::ChunkRow) -> Result<(Chunk, bool), StoreError> {
         let plain = self.open_plain(row)?;
-        Chunk::decode(&plain, &*self.names()).map_err(|source| self.undecodable(row.pack, source))
+        decode(&plain, &self.names()).map_err(|source| self.undecodable(row.pack, source))
     }
 
     /// A chunk's bytes, decrypted and still compressed.
@@ -1013,6 +1031,13 @@ impl Shared {
                     ));
                     break;
                 };
+                if !self.knows(key) {
+                    problems.push(StoreProblem::new(
+                        &self.pack_name(pack),
+                        "an id in a chunk of it stands in no record that could be read",
+                    ));
+                    break;
+                }
                 applied.put.push(NewVersion {
                     key,
                     pack,
@@ -1229,128 +1254,3 @@ impl AppliedType {
 
 /// What the markers say of snapshots: pinned, removed.
 pub(super) type Markers = BTreeMap<SnapshotId, (bool, bool)>;
-
-/// A record that the index has not seen, merged or not.
-struct Seen {
-    name: String,
-    snapshot: SnapshotId,
-    /// The snapshot since which it tells.
-    base: Option<SnapshotId>,
-    /// Of a merged record: the changes of the snapshot and the bytes of its own record.
-    told: Option<(u64, u64)>,
-    bytes: u64,
-    record: Record,
-}
-
-/// What is remembered while records are read in one after another.
-pub(super) struct ReadIn {
-    pub(super) moves: Arc<MoveMap>,
-    /// The packs that were looked at; `None` for those that cannot be read.
-    packs: HashMap<PackId, Option<PackRow>>,
-    /// Those of the record at hand that the index has to know.
-    used: BTreeSet<PackId>,
-    chunks: VecDeque<((PackId, usize), Arc<Chunk>)>,
-    bytes: usize,
-    /// Whether something could not be read.
-    pub(super) damaged: bool,
-}
-
-impl ReadIn {
-    pub(super) fn new(moves: Arc<MoveMap>) -> Self {
-        Self {
-            moves,
-            packs: HashMap::new(),
-            used: BTreeSet::new(),
-            chunks: VecDeque::new(),
-            bytes: 0,
-            damaged: false,
-        }
-    }
-
-    /// A pack that a record names; `None` with a problem if it cannot be read.
-    fn pack(
-        &mut self,
-        shared: &Shared,
-        pack: PackId,
-        problems: &mut Vec<StoreProblem>,
-    ) -> Result<Option<&PackRow>, StoreError> {
-        if !self.packs.contains_key(&pack) {
-            let found = match shared.read_pack(pack) {
-                Ok(row) => Some(row),
-                Err(error @ (StoreError::Pack { .. } | StoreError::Blob(_))) => {
-                    problems.push(StoreProblem::new(&shared.pack_name(pack), chain(&error)));
-                    None
-                }
-                Err(error) => return Err(error),
-            };
-            self.packs.insert(pack, found);
-        }
-        let found = self.packs.get(&pack).and_then(Option::as_ref);
-        if found.is_some() {
-            self.used.insert(pack);
-        }
-        Ok(found)
-    }
-
-    /// A chunk that a record names; `None` with a problem if it cannot be read.
-    fn chunk(
-        &mut self,
-        shared: &Shared,
-        pack: PackId,
-        place: usize,
-        problems: &mut Vec<StoreProblem>,
-    ) -> Result<Option<Arc<Chunk>>, StoreError> {
-        let mut named = |what: &str| {
-            problems.push(StoreProblem::new(&shared.pack_name(pack), what));
-        };
-        if matches!(self.packs.get(&pack), Some(None)) {
-            named("a chunk of it is named by a record");
-            return Ok(None);
-        }
-        let Some(row) = self.pack(shared, pack, problems)? else {
-            return Ok(None);
-        };
-        let Some(entry) = row.entries.get(place) else {
-            problems.push(StoreProblem::new(
-                &shared.pack_name(pack),
-                "it lacks a chunk that a record names",
-            ));
-            return Ok(None);
-        };
-        let row = index::ChunkRow {
-            pack,
-            epoch: row.epoch,
-            place,
-            entry: *entry,
-        };
-        let known = self.chunks.iter().find(|(at, _)| *at == (pack, place));
-        if let Some((_, chunk)) = known {
-            return Ok(Some(Arc::clone(chunk)));
-        }
-        let chunk = match shared.open_chunk(&row) {
-            Ok(chunk) => Arc::new(chunk),
-            Err(error @ (StoreError::Pack { .. } | StoreError::Blob(_))) => {
-                problems.push(StoreProblem::new(&shared.pack_name(pack), chain(&error)));
-                return Ok(None);
-            }
-            Err(error) => return Err(error),
-        };
-        self.bytes += chunk.bytes();
-        self.chunks.push_back(((pack, place), Arc::clone(&chunk)));
-        while self.bytes > CACHE_BYTES_MAX && self.chunks.len() > 1 {
-            let Some((_, oldest)) = self.chunks.pop_front() else {
-                break;
-            };
-            self.bytes -= oldest.bytes();
-        }
-        Ok(Some(chunk))
-    }
-
-    /// The packs that the index has to know for the record that was read.
-    pub(super) fn take_packs(&mut self) -> Vec<PackRow> {
-        let used = std::mem::take(&mut self.used);
-        used.iter()
-            .filter_map(|pack| self.packs.get(pack).cloned().flatten())
-            .collect()
-    }
-}

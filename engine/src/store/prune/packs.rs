@@ -7,9 +7,10 @@ use rusqlite::Connection;
 use super::super::StoreError;
 use super::super::domain::{Shared, chain};
 use super::super::moves::MovesBuilder;
+use super::super::readin::decode;
 use super::super::reindex::StoreProblem;
 use super::Prune;
-use crate::chunk::{Chunk, ChunkBuilder, Key, Names};
+use crate::chunk::{ChunkBuilder, Key, Names};
 use crate::id::PackId;
 use crate::index::prune::{self as sql, PackState, Target};
 use crate::index::{self, ChunkRow, PackRow};
@@ -297,7 +298,7 @@ impl<'a> Mover<'a> {
             return Ok(());
         }
         let failed = |why: String| Failed::At(row.pack, why);
-        let chunk = Chunk::decode(&plain, &*self.shared.names())
+        let (chunk, _) = decode(&plain, &self.shared.names())
             .map_err(|error| failed(chain(&PackError::Decode(error))))?;
         for (ordinal, (key, fingerprint)) in needed {
             let ordinal = usize::from(*ordinal);
