@@ -8,6 +8,7 @@ use std::path::PathBuf;
 use clap::{Parser, Subcommand};
 
 mod backup;
+mod chunks;
 mod engine;
 mod installation;
 mod measured;
@@ -55,6 +56,8 @@ enum Command {
         #[arg(last = true)]
         command: Vec<String>,
     },
+    /// Measures ways to lay objects and relations out in chunks: bytes and CPU.
+    Chunks(chunks::Options),
 }
 
 fn main() -> anyhow::Result<()> {
@@ -73,5 +76,6 @@ fn main() -> anyhow::Result<()> {
             budget,
             command,
         } => measured::serve(&report, budget, &command),
+        Command::Chunks(options) => chunks::run(&options),
     }
 }

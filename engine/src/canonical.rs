@@ -18,6 +18,8 @@ use std::borrow::Cow;
 
 use crate::catalogue::ObjectType;
 
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) mod fuzzing;
 mod blocks;
 mod json;
 mod rules;

@@ -76,6 +76,7 @@ mod writer;
 mod tests;
 
 pub use domain::DomainStore;
+pub(crate) use domain::LastSides;
 pub use prune::{PackTally, PruneOptions, PruneReport};
 pub use reader::{SeeId, SeeStored, SnapshotReader};
 pub use reindex::{ReindexReport, StoreProblem};

@@ -146,7 +146,7 @@ impl KeyProvider for CredentialProvider {
     }
 }
 
-fn parse_key(bytes: &[u8]) -> Option<Key> {
+pub(super) fn parse_key(bytes: &[u8]) -> Option<Key> {
     if bytes.len() == KEY_BYTES {
         return to_key(bytes).ok();
     }

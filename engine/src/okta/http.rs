@@ -23,6 +23,9 @@ use super::{
 use crate::clock::Clock;
 use crate::monitor::{Monitor, Progress};
 
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) mod fuzzing;
+
 /// The longest wait for a connection.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 

@@ -3,10 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::domain::{LastChunk, chain};
-use super::readin::decode;
 use super::{DomainStore, StoreError};
 use crate::catalogue::ObjectType;
 use crate::check::{CheckReport, Problem};
+use crate::chunk::ChunkView;
 use crate::id::{PackId, SnapshotId};
 use crate::index::{self, ChunkRow, Moment};
 use crate::monitor::{Monitor, Progress};
@@ -325,7 +325,7 @@ impl DomainStore {
                 entry,
                 sealed,
             )
-            .and_then(|plain| decode(&plain, &shared.names()).map_err(PackError::Decode));
+            .and_then(|plain| ChunkView::decode(&plain).map_err(PackError::Decode));
             let found = match (&chunk, row) {
                 (Err(error), _) => Some(chain(error)),
                 (Ok(_), None) => Some("the index does not know a chunk of it".to_owned()),
