@@ -18,9 +18,9 @@ use std::borrow::Cow;
 
 use crate::catalogue::ObjectType;
 
+mod blocks;
 #[cfg(any(test, feature = "fuzzing"))]
 pub(crate) mod fuzzing;
-mod blocks;
 mod json;
 mod rules;
 mod scan;
