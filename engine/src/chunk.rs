@@ -411,6 +411,7 @@ fn read_times(bytes: &[u8], before: Option<&Vec<i64>>) -> Result<Vec<i64>, Decod
 }
 
 /// A chunk taken apart, all of it.
+#[cfg(any(test, feature = "fuzzing"))]
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Chunk {
     rows: Vec<Key>,
@@ -418,6 +419,7 @@ pub(crate) struct Chunk {
     ends: Vec<usize>,
 }
 
+#[cfg(any(test, feature = "fuzzing"))]
 impl Chunk {
     /// Takes a chunk apart that was opened.
     pub(crate) fn decode(bytes: &[u8], names: &dyn Names) -> Result<Self, DecodeError> {
@@ -437,11 +439,6 @@ impl Chunk {
             bodies,
             ends,
         })
-    }
-
-    /// How much memory it takes, about.
-    pub(crate) fn bytes(&self) -> usize {
-        self.bodies.len() + 16 * self.rows.len()
     }
 
     /// The row and the body at a place.
