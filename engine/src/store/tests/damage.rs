@@ -315,8 +315,8 @@ fn other_name(name: &str, dice: &mut Dice) -> String {
     let (dir, last) = name.rsplit_once('/').unwrap();
     if last.len() == 16 {
         format!("{dir}/{:016x}", dice.below(usize::MAX))
-    } else if kind_of(name) == "markers" {
-        format!("{DOMAIN}/markers/{:016x}/1", dice.below(usize::MAX))
+    } else if let kind @ ("markers" | "merged") = kind_of(name) {
+        format!("{DOMAIN}/{kind}/{:016x}/{last}", dice.below(usize::MAX))
     } else {
         format!("{dir}/{}", last.parse::<u64>().unwrap() + 1)
     }
@@ -406,7 +406,12 @@ fn is_found(truth: &Truth, store: &Store, bench: &Bench, done: &Done) -> bool {
         let is = |blob: &String| blob == name || (blob.ends_with('/') && name.starts_with(blob));
         orphans.contains_key(name) || problems.iter().any(|problem| is(&problem.blob))
     };
-    found |= done.touched.iter().any(about);
+    // What is no longer there may be told by what misses it.
+    let is_there = |name: &&String| bench.blobs.size(name).is_ok();
+    found |= match done.damage {
+        Damage::Delete => !problems.is_empty(),
+        _ => done.touched.iter().filter(is_there).any(about),
+    };
 
     let named: Names = problems
         .iter()
@@ -448,6 +453,17 @@ fn is_harmless(kind: &str, damage: Damage) -> bool {
         Damage::Delete => kind == "checkpoints",
         _ => false,
     }
+}
+
+/// Whether an object was like this at any time.
+fn was_ever(found: &Stored) -> bool {
+    all_objects().any(|(kind, parent, key)| {
+        (0..3).any(|content| {
+            let object = made(kind, parent, key, content);
+            (object.object_type, &object.id) == (found.object_type, &found.id)
+                && (&object.parent, &object.body) == (&found.parent, &found.body)
+        })
+    })
 }
 
 /// Rebuilds the index from what is left: that is never fatal, and what it serves is true, or its type is marked.
@@ -498,10 +514,10 @@ fn is_rebuilt(truth: &Truth, bench: &Bench, done: &Done) {
                         })
                     };
                     seen += usize::from(is(wanted.get(&found.id)));
-                    let before = (0..=at).any(|at| is(of_type(at).get(&found.id)));
+                    let was = || was_ever(&found);
                     assert!(
-                        is(wanted.get(&found.id)) || (marked && before),
-                        "{} of {name}",
+                        is(wanted.get(&found.id)) || (marked && was()),
+                        "{} of {name}, marked: {marked}",
                         found.id
                     );
                     Ok(())
@@ -570,6 +586,7 @@ fn damage_to_any_blob_is_found_and_never_read_as_something_else() {
                 }
             }));
             if let Err(why) = tried {
+                tell(&format!("{damage:?} of {name}"));
                 let why = why.downcast::<String>().map_or_else(
                     |why| {
                         why.downcast::<&str>()
