@@ -519,54 +519,118 @@ fn disturb(case: &Case, template: &Path, at: u64, trouble: Trouble) -> bool {
     true
 }
 
-#[test]
-fn an_operation_disturbed_at_any_effect_leaves_the_store_whole() {
+/// Disturbs an operation at each of its effects, in every way.
+fn disturb_everywhere(name: &str) {
+    let case = cases().into_iter().find(|case| case.name == name).unwrap();
     let mut failures = Vec::new();
-    for case in cases() {
-        let template = prepared(&case);
-        let dir = directory();
-        copy(template.path(), dir.path());
-        let mut process = (!case.with_start).then(|| Process::start(dir.path()).unwrap());
-        faults::plan(u64::MAX, Strike::None);
-        attempt(&mut process, dir.path(), case.act).unwrap();
-        drop(process);
-        let effects = faults::counted();
-        faults::end(Loss::Nothing);
-        let checkpoints = |dir: &Path| {
-            let found = fs::read_dir(dir.join(format!("store/{DOMAIN}/checkpoints")));
-            found.map_or(0, Iterator::count)
-        };
-        let added = checkpoints(dir.path()) - checkpoints(template.path());
-        assert_eq!(added, case.checkpoints, "{}", case.name);
-        let untouched = directory();
-        copy(template.path(), untouched.path());
-        let before = observe_with(&Process::start(untouched.path()).unwrap());
-        assert_eq!(before, case.worlds[0]);
-        assert_eq!(observe(dir.path()), case.worlds[1]);
+    let template = prepared(&case);
+    let dir = directory();
+    copy(template.path(), dir.path());
+    let mut process = (!case.with_start).then(|| Process::start(dir.path()).unwrap());
+    faults::plan(u64::MAX, Strike::None);
+    attempt(&mut process, dir.path(), case.act).unwrap();
+    drop(process);
+    let effects = faults::counted();
+    faults::end(Loss::Nothing);
+    let checkpoints = |dir: &Path| {
+        let found = fs::read_dir(dir.join(format!("store/{DOMAIN}/checkpoints")));
+        found.map_or(0, Iterator::count)
+    };
+    let added = checkpoints(dir.path()) - checkpoints(template.path());
+    assert_eq!(added, case.checkpoints, "{}", case.name);
+    let untouched = directory();
+    copy(template.path(), untouched.path());
+    let before = observe_with(&Process::start(untouched.path()).unwrap());
+    assert_eq!(before, case.worlds[0]);
+    assert_eq!(observe(dir.path()), case.worlds[1]);
 
-        let points: u64 = effects.values().sum();
-        assert!(points >= case.effects_min, "{}: {effects:?}", case.name);
-        let mut runs = 0;
-        for trouble in Trouble::all() {
-            for at in 1..=points {
-                let context = format!("{}, {trouble:?} at {at} of {points}", case.name);
-                match trying(|| disturb(&case, template.path(), at, trouble)) {
-                    Ok(checked) => runs += u32::from(checked),
-                    Err(why) => failures.push(format!("{context}: {why}")),
-                }
+    let points: u64 = effects.values().sum();
+    assert!(points >= case.effects_min, "{}: {effects:?}", case.name);
+    let mut runs = 0;
+    for trouble in Trouble::all() {
+        for at in 1..=points {
+            let context = format!("{}, {trouble:?} at {at} of {points}", case.name);
+            match trying(|| disturb(&case, template.path(), at, trouble)) {
+                Ok(checked) => runs += u32::from(checked),
+                Err(why) => failures.push(format!("{context}: {why}")),
             }
         }
-        let kinds: Vec<String> = effects
-            .iter()
-            .map(|(effect, count)| format!("{count} {effect}"))
-            .collect();
-        tell(&format!(
-            "{}: {points} points ({}), {runs} runs",
-            case.name,
-            kinds.join(", ")
-        ));
     }
+    let kinds: Vec<String> = effects
+        .iter()
+        .map(|(effect, count)| format!("{count} {effect}"))
+        .collect();
+    tell(&format!(
+        "{}: {points} points ({}), {runs} runs",
+        case.name,
+        kinds.join(", ")
+    ));
     assert_eq!(failures, [""; 0]);
+}
+
+#[test]
+fn key_creation_disturbed_at_any_effect_leaves_the_store_whole() {
+    disturb_everywhere("key creation");
+}
+
+#[test]
+fn a_first_backup_disturbed_at_any_effect_leaves_the_store_whole() {
+    disturb_everywhere("first backup");
+}
+
+#[test]
+fn a_small_backup_disturbed_at_any_effect_leaves_the_store_whole() {
+    disturb_everywhere("small backup");
+}
+
+#[test]
+fn a_backup_with_a_checkpoint_disturbed_at_any_effect_leaves_the_store_whole() {
+    disturb_everywhere("backup with checkpoint");
+}
+
+#[test]
+fn a_start_without_an_index_disturbed_at_any_effect_leaves_the_store_whole() {
+    disturb_everywhere("start without index");
+}
+
+#[test]
+fn a_reindex_disturbed_at_any_effect_leaves_the_store_whole() {
+    disturb_everywhere("reindex");
+}
+
+#[test]
+fn a_pin_disturbed_at_any_effect_leaves_the_store_whole() {
+    disturb_everywhere("pin");
+}
+
+#[test]
+fn an_unpin_disturbed_at_any_effect_leaves_the_store_whole() {
+    disturb_everywhere("unpin");
+}
+
+#[test]
+fn a_removal_disturbed_at_any_effect_leaves_the_store_whole() {
+    disturb_everywhere("removal");
+}
+
+#[test]
+fn a_prune_disturbed_at_any_effect_leaves_the_store_whole() {
+    disturb_everywhere("prune");
+}
+
+#[test]
+fn a_registration_disturbed_at_any_effect_leaves_the_store_whole() {
+    disturb_everywhere("registration");
+}
+
+#[test]
+fn what_else_is_kept_disturbed_at_any_effect_leaves_the_store_whole() {
+    disturb_everywhere("what else is kept");
+}
+
+#[test]
+fn a_deregistration_disturbed_at_any_effect_leaves_the_store_whole() {
+    disturb_everywhere("deregistration");
 }
 
 /// What it gives, or why it panicked, so that all that is wrong is told at once.
