@@ -113,6 +113,7 @@ impl DomainStore {
                 .push(problem(&format!("{prefix}{}", moment.id), what));
         }
         self.check_checkpoints(&timeline, &removed, &mut named, monitor, report)?;
+        shared.forget_moves();
         let moves = shared.moves(&mut found)?;
         named.packs.retain(|pack, _| !moves.is_retired(*pack));
         for found in found {
