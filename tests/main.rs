@@ -16,6 +16,7 @@ mod host;
 mod restore;
 mod secrets;
 mod snapshots;
+mod upkeep;
 
 /// Says that a test proved nothing on this machine, and why.
 #[expect(clippy::print_stderr, reason = "shown by the test runner on demand")]

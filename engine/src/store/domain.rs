@@ -11,6 +11,7 @@ use super::names::NameMap;
 use super::reader::SnapshotReader;
 use super::readin::{ReadIn, Seen, decode};
 use super::reindex::StoreProblem;
+use super::tombstone::Tombstone;
 use super::types::{Change, ChangeKind, SnapshotInfo, VersionInfo};
 use super::writer::SnapshotWriter;
 use super::{Inner, StoreError, from_millis};
@@ -196,7 +197,11 @@ impl DomainStore {
             history.push(VersionInfo {
                 first_snapshot: first.id,
                 last_snapshot: version.last.and(within.last()).map(|row| row.id),
-                content_id: shared.body(&version, &mut last)?.1,
+                content_id: match shared.body(&version, &mut last) {
+                    Ok((_, content)) => Some(content),
+                    Err(StoreError::Lost) => None,
+                    Err(error) => return Err(error),
+                },
                 changed_at: from_millis(first.as_of),
                 unobserved: unobserved.map(|row| row.id).collect(),
             });
@@ -290,7 +295,7 @@ impl DomainStore {
         self.put_marker(snapshot, false, true)
     }
 
-    fn put_marker(
+    pub(super) fn put_marker(
         &self,
         snapshot: SnapshotId,
         pinned: bool,
@@ -447,7 +452,7 @@ pub(super) fn damaged() -> Coverage {
     }
 }
 
-fn marker_aad(domain: DomainId, snapshot: SnapshotId) -> Vec<u8> {
+pub(super) fn marker_aad(domain: DomainId, snapshot: SnapshotId) -> Vec<u8> {
     let mut aad = b"orgkeep marker 1".to_vec();
     aad.extend_from_slice(domain.as_bytes());
     aad.extend_from_slice(snapshot.as_bytes());
@@ -455,7 +460,7 @@ fn marker_aad(domain: DomainId, snapshot: SnapshotId) -> Vec<u8> {
 }
 
 /// An error and its sources as one text.
-pub(super) fn chain(error: &dyn std::error::Error) -> String {
+pub(crate) fn chain(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut source = error.source();
     while let Some(inner) = source {
@@ -785,7 +790,22 @@ impl Shared {
     }
 
     /// The body of a version and its content id, checked against what the index says of it.
+    ///
+    /// [`StoreError::Lost`] where there is a tombstone instead.
     pub(super) fn body(
+        &self,
+        version: &Version,
+        last: &mut LastChunk,
+    ) -> Result<(Vec<u8>, ContentId), StoreError> {
+        let (body, content) = self.content(version, last)?;
+        match Tombstone::read(&body) {
+            Some(_) => Err(StoreError::Lost),
+            None => Ok((body, content)),
+        }
+    }
+
+    /// The same, also where it is a tombstone.
+    pub(super) fn content(
         &self,
         version: &Version,
         last: &mut LastChunk,

@@ -3,6 +3,8 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use jiff::Timestamp;
+
 use super::domain::{DomainStore, LastChunk, Observed, bucket, ids_hold_parent};
 use super::types::{Comparison, SnapshotInfo, Stored};
 use super::usage::Reading;
@@ -37,6 +39,9 @@ struct Compared {
 
 /// Takes objects one by one, and may stop the reading.
 pub type SeeStored<'a> = &'a mut dyn FnMut(Stored) -> Result<(), StoreError>;
+
+/// Takes ids of objects whose content is lost one by one, and may stop the reading.
+pub type SeeLost<'a> = &'a mut dyn FnMut(&str, Timestamp) -> Result<(), StoreError>;
 
 /// Takes ids and the parents' ids one by one, and may stop the reading.
 pub type SeeId<'a> = &'a mut dyn FnMut(&str, Option<&str>) -> Result<(), StoreError>;
@@ -152,8 +157,22 @@ impl SnapshotReader {
     ///
     /// # Errors
     ///
-    /// When the storage or the index fails, data are damaged, or `see` fails.
+    /// When the storage or the index fails, data are damaged or lost, or `see` fails.
     pub fn for_each(&self, object_type: ObjectType, see: SeeStored<'_>) -> Result<(), StoreError> {
+        self.for_each_or_lost(object_type, see, &mut |_, _| Err(StoreError::Lost))
+    }
+
+    /// The same; `lost` is called with the id of each object whose content is lost, and the `as_of` of the first snapshot that had it.
+    ///
+    /// # Errors
+    ///
+    /// When the storage or the index fails, data are damaged, or `see` or `lost` fails.
+    pub fn for_each_or_lost(
+        &self,
+        object_type: ObjectType,
+        see: SeeStored<'_>,
+        lost: SeeLost<'_>,
+    ) -> Result<(), StoreError> {
         let Some(space) = self.space(object_type)? else {
             return Ok(());
         };
@@ -169,7 +188,14 @@ impl SnapshotReader {
                 if observed.0 != Some(bucket) {
                     observed = (Some(bucket), shared.observations(space, bucket)?);
                 }
-                see(self.stored(object_type, version, &observed.1, &mut last)?)?;
+                match self.stored(object_type, version, &observed.1, &mut last) {
+                    Ok(stored) => see(stored)?,
+                    Err(StoreError::Lost) => {
+                        let id = shared.id_text(object_type, version.key)?;
+                        lost(&id, self.changed_at(version))?;
+                    }
+                    Err(error) => return Err(error),
+                }
             }
             Ok(())
         })
@@ -371,6 +397,12 @@ impl SnapshotReader {
         }
     }
 
+    /// The `as_of` of the first snapshot with a version.
+    fn changed_at(&self, version: &Version) -> Timestamp {
+        let mut since = self.moments.range(version.first..);
+        from_millis(since.next().map_or(0, |(_, as_of)| *as_of))
+    }
+
     fn stored(
         &self,
         object_type: ObjectType,
@@ -380,11 +412,6 @@ impl SnapshotReader {
     ) -> Result<Stored, StoreError> {
         let shared = &self.store.shared;
         let (body, content_id) = shared.body(version, last)?;
-        let as_of = self
-            .moments
-            .range(version.first..)
-            .next()
-            .map_or_else(i64::default, |(_, as_of)| *as_of);
         Ok(Stored {
             object_type,
             id: shared.id_text(object_type, version.key)?,
@@ -396,7 +423,7 @@ impl SnapshotReader {
             content_id,
             body,
             observed: observed.get(version.key).to_vec(),
-            changed_at: from_millis(as_of),
+            changed_at: self.changed_at(version),
         })
     }
 }

@@ -14,6 +14,7 @@ use crate::object::{Canonical, Sink};
 
 mod crash;
 mod prune;
+mod repair;
 
 const DOMAIN: DomainId = DomainId::from_bytes([0xd0, 1, 2, 3, 4, 5, 6, 7]);
 
@@ -435,7 +436,7 @@ fn agrees(store: &Store, domain: &DomainStore, known: &[(SnapshotId, State)], hi
             .collect();
         let wanted: Vec<_> = wanted
             .into_iter()
-            .map(|(first, last, body)| (first, last, domain.content_id(&body)))
+            .map(|(first, last, body)| (first, last, Some(domain.content_id(&body))))
             .collect();
         assert_eq!(found, wanted, "{name:?}");
     }
