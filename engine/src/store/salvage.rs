@@ -8,9 +8,10 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use super::domain::{LastChunk, Shared};
 use super::moves::MovesBuilder;
+use super::readin::decode;
 use super::tombstone::Tombstone;
 use super::{DomainStore, StoreError};
-use crate::chunk::{Chunk, ChunkBuilder, Key, Names};
+use crate::chunk::{ChunkBuilder, Key, Names};
 use crate::id::PackId;
 use crate::index::prune::Target;
 use crate::index::{self, ChunkRow, PackRow, Place, Space, Version, mend};
@@ -154,7 +155,7 @@ impl DomainStore {
             sealed,
         )
         .ok()?;
-        let chunk = Chunk::decode(&plain, &*shared.names()).ok()?;
+        let chunk = decode(&plain, &shared.names()).ok()?;
         (chunk.rows().len() == row.entry.rows).then_some(plain)
     }
 

@@ -104,8 +104,11 @@ const DAMAGES: [(&str, Damage); 4] = [
     ("emptied", Vec::clear),
 ];
 
+/// Takes the damaged blob's name, the store, the domain, its snapshots, and what they held before.
+type See<'a> = &'a mut dyn FnMut(&str, &Bench, &Store, &DomainStore, &[SnapshotId], &Contents);
+
 /// Damages each blob in turn in each way, or deletes it, and gives what the repair did of it.
-fn each_damage(see: &mut dyn FnMut(&str, &Bench, &Store, &DomainStore, &[SnapshotId], &Contents)) {
+fn each_damage(see: See<'_>) {
     let count = {
         let (bench, _) = Bench::in_memory();
         two_snapshots(&bench.open().1);
