@@ -117,13 +117,22 @@ impl DomainStore {
         let rows = index::snapshots(&shared.inner.index.read(), shared.domain)?;
         let mut told = self.told(&rows, snapshots)?;
         let mut written = Vec::new();
+        // What no intact record says of observations, the newest of the others did.
+        let newest = rows.iter().rev().find(|row| snapshots.contains(&row.id));
+        let newest = newest.map(|row| row.id);
         // Oldest first: each takes the ids that none before it names.
         for (place, row) in rows.iter().enumerate() {
             if !snapshots.contains(&row.id) {
                 continue;
             }
             let before = place.checked_sub(1).and_then(|place| rows.get(place));
-            let record = self.record_of(before, row, &told)?;
+            let mut record = self.record_of(before, row, &told)?;
+            if newest != Some(row.id) {
+                for delta in &mut record.types {
+                    delta.observations.clear();
+                }
+                record.types.retain(|delta| !delta.is_empty());
+            }
             let end = record.ids_first + u32::try_from(record.ids.len()).unwrap_or(u32::MAX);
             told.ids.insert(row.sequence, (record.ids_first, end));
             let damaged: Vec<String> = shared
