@@ -1,6 +1,6 @@
 //! The daemon and the machine it runs on: its files, its socket, its configuration, its callers.
 
-use std::fs::{self, File, Permissions};
+use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::CommandExt;
 use std::path::Path;
@@ -265,71 +265,6 @@ fn other_users_do_what_their_role_allows() {
         assert_eq!(hidden, role == "viewer", "{role}");
     }
     daemon.ctl(["audit", "--verify"]).success();
-}
-
-#[test]
-fn a_disk_that_is_full_stops_jobs_and_nothing_else() {
-    if !geteuid().is_root() {
-        return skipped("only root can mount a small file system");
-    }
-    let okta = OktaSim::with_users(250);
-    let mut daemon = TestDaemon::not_started(Setup::default());
-    let disk = daemon.data();
-    fs::create_dir(&disk).unwrap();
-    fs::set_permissions(&disk, Permissions::from_mode(0o700)).unwrap();
-    let mut mount = Command::new("mount");
-    mount
-        .args(["-t", "tmpfs", "-o", "size=6m,mode=700", "tmpfs"])
-        .arg(&disk);
-    if mount
-        .output()
-        .map_or(true, |output| !output.status.success())
-    {
-        return skipped("no small file system can be mounted here");
-    }
-    let _mounted = Mounted(&disk.clone());
-    daemon.restart();
-    daemon.add(&okta, "acme", &["--enable-keys"]).success();
-    daemon.ctl(["backup-now", "--wait"]).success();
-    let filler = disk.join("filler");
-    fill(&filler);
-    okta.admin().delete_user(&okta.ids("user")[0]);
-    let failed = daemon.ctl(["backup-now", "--wait", "--json"]);
-    assert_ne!(failed.code, Some(0), "{failed:?}");
-    daemon.ctl(["status"]).success();
-    daemon
-        .ctl(["objects", "--snapshot", "latest", "--type", "user"])
-        .success();
-    assert_eq!(daemon.json_lines(["snapshots"]).len(), 1);
-    // Starting on a full disk, too.
-    daemon.kill();
-    daemon.restart();
-    daemon.ctl(["status"]).success();
-    fs::remove_file(&filler).unwrap();
-    daemon.kill();
-    daemon.restart();
-    daemon.ctl(["backup-now", "--wait"]).success();
-    daemon.ctl(["store", "check", "--read-data"]).success();
-    daemon.kill();
-}
-
-struct Mounted<'a>(&'a Path);
-
-impl Drop for Mounted<'_> {
-    fn drop(&mut self) {
-        let unmounted = Command::new("umount").arg("-l").arg(self.0).status();
-        assert!(unmounted.is_ok_and(|status| status.success()));
-    }
-}
-
-fn fill(path: &Path) {
-    let mut file = File::create(path).unwrap();
-    let mut size = 1 << 20;
-    while size > 0 {
-        if std::io::Write::write_all(&mut file, &vec![7; size]).is_err() {
-            size /= 2;
-        }
-    }
 }
 
 #[test]

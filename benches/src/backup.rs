@@ -26,14 +26,14 @@ struct Measured {
 }
 
 /// Runs the scenario on an org of `users` users and prints its table.
-pub(crate) fn run(users: u32, seed: u64) -> anyhow::Result<()> {
+pub(crate) fn run(users: u32, seed: u64, already_built: bool) -> anyhow::Result<()> {
     let okta = OktaSim::builder()
         .users(users)
         .seed(seed)
         .rate_limits(RateLimits::Off)
         .start()
         .context("could not start the simulated org")?;
-    let installation = Installation::start()?;
+    let installation = Installation::start(already_built)?;
     register(&installation, &okta)?;
     let idle = installation.usage()?;
     let mut out = io::stdout().lock();
@@ -55,7 +55,8 @@ pub(crate) fn run(users: u32, seed: u64) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn register(installation: &Installation, okta: &OktaSim) -> anyhow::Result<()> {
+/// Registers the org with the daemon, as `bench`.
+pub(crate) fn register(installation: &Installation, okta: &OktaSim) -> anyhow::Result<()> {
     let secret = installation.file("secret", okta.client_secret())?;
     let secret = secret.to_str().context("an odd directory name")?;
     installation.ctl(&[
@@ -140,7 +141,8 @@ fn protected_items(installation: &Installation) -> anyhow::Result<u64> {
     Ok(items.values().sum())
 }
 
-fn job_seconds(job: &Value) -> anyhow::Result<f64> {
+/// How long a job ran.
+pub(crate) fn job_seconds(job: &Value) -> anyhow::Result<f64> {
     let moment = |field: &str| -> anyhow::Result<jiff::Timestamp> {
         Ok(job
             .get(field)

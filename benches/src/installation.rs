@@ -11,9 +11,13 @@ use nix::unistd::{Pid, SysconfVar, sysconf};
 use serde_json::Value;
 use tempfile::TempDir;
 
+use crate::measured::{self, Cost, Ended, Program};
+
 /// How often a starting daemon is asked whether it is there, and how long between.
 const START_TRIES_MAX: u32 = 200;
 const START_PAUSE: Duration = Duration::from_millis(50);
+/// How long one `orgkeepctl` that is measured may take.
+const CTL_BUDGET: Duration = Duration::from_secs(60);
 
 /// A running daemon with an empty data directory. Dropping it stops the daemon and removes the directory.
 #[derive(Debug)]
@@ -28,7 +32,7 @@ pub(crate) struct Installation {
 pub(crate) struct Usage {
     /// User and system time, in seconds.
     pub(crate) cpu_seconds: f64,
-    /// The most memory it ever held, in bytes.
+    /// The most memory it held since its start, or since [`Installation::forget_peak`], in bytes.
     pub(crate) memory_peak_bytes: u64,
 }
 
@@ -46,21 +50,11 @@ pub(crate) struct DiskUsage {
 }
 
 impl Installation {
-    /// Builds the two programs in release mode and starts the daemon.
-    pub(crate) fn start() -> anyhow::Result<Self> {
-        let built = Command::new("cargo")
-            .args([
-                "build",
-                "--release",
-                "--quiet",
-                "-p",
-                "orgkeepd",
-                "-p",
-                "orgkeepctl",
-            ])
-            .status()
-            .context("could not run cargo")?;
-        ensure!(built.success(), "the daemon and ctl do not build");
+    /// Starts the daemon. The two programs are built in release mode before, unless they are there `already_built`.
+    pub(crate) fn start(already_built: bool) -> anyhow::Result<Self> {
+        if !already_built {
+            build()?;
+        }
         let this = std::env::current_exe().context("could not find this program's file")?;
         let binaries = release_directory(&this)?;
         let directory = TempDir::new().context("could not make a directory")?;
@@ -107,6 +101,41 @@ impl Installation {
         serde_json::from_slice(&output.stdout).context("ctl printed no JSON document")
     }
 
+    /// What one whole `orgkeepctl` costs.
+    pub(crate) fn ctl_cost(&self, arguments: &[&str]) -> anyhow::Result<Cost> {
+        let (program, socket) = (self.binaries.join("orgkeepctl"), self.socket());
+        let program = program.to_str().context("an odd directory name")?;
+        let socket = socket.to_str().context("an odd directory name")?;
+        let mut command = vec![program, "--json", "--socket", socket];
+        command.extend(arguments);
+        let program = Program {
+            command: &command,
+            directory: self.directory.path(),
+            environment: &[],
+            budget: CTL_BUDGET,
+            scratch: self.directory.path(),
+        };
+        match measured::run(&program)? {
+            Ended::Done(cost) => Ok(cost),
+            other => bail!("orgkeepctl {arguments:?}: {other:?}"),
+        }
+    }
+
+    /// The daemon's socket.
+    pub(crate) fn socket(&self) -> PathBuf {
+        self.directory.path().join("orgkeep.sock")
+    }
+
+    /// Lets the daemon's peak memory count from now on.
+    pub(crate) fn forget_peak(&self) -> anyhow::Result<()> {
+        let path = format!("/proc/{}/clear_refs", self.daemon.id());
+        #[expect(
+            clippy::disallowed_methods,
+            reason = "not a file but a switch of the kernel's"
+        )]
+        fs::write(path, "5").context("could not reset its peak memory")
+    }
+
     /// What the daemon has used since it was started.
     pub(crate) fn usage(&self) -> anyhow::Result<Usage> {
         let process = PathBuf::from(format!("/proc/{}", self.daemon.id()));
@@ -151,7 +180,7 @@ impl Installation {
         command
             .arg("--json")
             .arg("--socket")
-            .arg(self.directory.path().join("orgkeep.sock"))
+            .arg(self.socket())
             .args(arguments)
             .stdin(Stdio::null());
         command
@@ -181,6 +210,23 @@ impl Drop for Installation {
     }
 }
 
+fn build() -> anyhow::Result<()> {
+    let built = Command::new("cargo")
+        .args([
+            "build",
+            "--release",
+            "--quiet",
+            "-p",
+            "orgkeepd",
+            "-p",
+            "orgkeepctl",
+        ])
+        .status()
+        .context("could not run cargo")?;
+    ensure!(built.success(), "the daemon and ctl do not build");
+    Ok(())
+}
+
 /// Where the release binaries lie: beside this one, or in the `release` folder beside its own profile's.
 fn release_directory(this: &Path) -> anyhow::Result<PathBuf> {
     let own = this.parent().context("this program lies nowhere")?;
@@ -195,7 +241,8 @@ fn release_directory(this: &Path) -> anyhow::Result<PathBuf> {
     })
 }
 
-fn tree_bytes(directory: &Path) -> anyhow::Result<u64> {
+/// The bytes of all files below a directory.
+pub(crate) fn tree_bytes(directory: &Path) -> anyhow::Result<u64> {
     let mut bytes = 0;
     let mut open = vec![directory.to_owned()];
     while let Some(folder) = open.pop() {

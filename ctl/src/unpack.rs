@@ -297,6 +297,31 @@ mod tests {
     }
 
     #[test]
+    fn no_changed_header_writes_beside_the_directory() {
+        let tar = archive(&[(b"sub.ndjson", EntryType::Regular, b"{}")]);
+        // Name, size, kind and link, format, prefix.
+        let places = (0..16)
+            .chain(124..136)
+            .chain(156..170)
+            .chain(257..265)
+            .chain(345..350);
+        for place in places {
+            for value in *b"\0./5xLgK1\xff" {
+                let mut changed = tar.clone();
+                changed[place] = value;
+                changed[148..156].fill(b' ');
+                let sum: u32 = changed[..512].iter().map(|byte| u32::from(*byte)).sum();
+                changed[148..156].copy_from_slice(format!("{sum:06o}\0 ").as_bytes());
+                let directory = tempfile::tempdir().unwrap();
+                let out = directory.path().join("out");
+                let outcome = Target::prepare(&out).unwrap().unpack(changed.as_slice());
+                let beside: &[&str] = if outcome.is_ok() { &["out"] } else { &[] };
+                assert_eq!(names(directory.path()), beside, "{place} {value}");
+            }
+        }
+    }
+
+    #[test]
     fn a_directory_that_is_not_empty_is_refused() {
         let directory = tempfile::tempdir().unwrap();
         File::create(directory.path().join("mine")).unwrap();

@@ -1,7 +1,7 @@
 //! Jobs: durable before their id is told, one per domain at a time, on threads of their own.
 //!
 //! A job is a row of the state database and, while it runs, a [`Live`] entry here that the operation reports to. Its end
-//! is visible only after its row is durable and the write-ahead logs are cut. Jobs that the daemon's end
+//! is visible only after its row is durable and the write-ahead logs are cut; if the disk is full, it is shown all the same, and made durable as soon as that can be. Jobs that the daemon's end
 //! interrupts are queued again at the next start, under the same id.
 
 mod documents;
@@ -23,14 +23,14 @@ use crate::state::jobs::{JobFilter, JobRecord};
 
 pub(crate) use documents::report_items;
 use documents::{PARAMS, SKIPPED, WARNINGS, document, tell};
-use live::Stop;
 pub(crate) use live::{Done, ExportSink, Failure, Live};
+use live::{End, Stop};
 
 /// How many jobs run at one time, over all domains.
 const RUNNING_MAX: usize = 8;
 /// How many jobs wait at most; more are refused.
 const QUEUED_MAX: usize = 1000;
-/// How often a job is begun again after the daemon ended in its middle.
+/// How often a job is begun again after the daemon ended in its middle, if it did not get on meanwhile.
 const ATTEMPTS_MAX: u32 = 5;
 /// The shortest time between two prunes that the schedule starts, in seconds.
 const PRUNE_EVERY_SECONDS: i64 = 24 * 60 * 60;
@@ -66,7 +66,21 @@ struct Inner {
     queue: VecDeque<JobRecord>,
     exports: BTreeMap<JobId, JobRecord>,
     running: BTreeMap<JobId, Arc<Live>>,
+    /// Jobs whose rows do not say yet that they have ended.
+    unnoted: BTreeMap<JobId, End>,
     stopping: bool,
+}
+
+impl Inner {
+    /// A job that has ended, if its row does not say so yet.
+    fn ended(&self, id: JobId) -> Option<&JobRecord> {
+        self.unnoted.get(&id).map(|end| &end.record)
+    }
+
+    /// Makes ends durable that could not be before.
+    fn note_ends(&mut self, app: &App) {
+        self.unnoted.retain(|_, end| end.note(app).is_err());
+    }
 }
 
 impl Jobs {
@@ -301,6 +315,7 @@ impl Jobs {
         let now = app.clock.now().as_second();
         let old = |record: &JobRecord| now - record.created_at.as_second() > EXPORT_WAITS_SECONDS;
         let mut inner = self.lock();
+        inner.note_ends(app);
         let ids: Vec<_> = inner
             .exports
             .values()
@@ -341,9 +356,14 @@ impl Jobs {
 
     /// One job as it stands.
     pub(crate) fn get(&self, app: &App, id: JobId) -> Result<Job, Problem> {
-        if let Some(live) = self.lock().running.get(&id) {
+        let inner = self.lock();
+        if let Some(live) = inner.running.get(&id) {
             return Ok(live.document());
         }
+        if let Some(record) = inner.ended(id) {
+            return Ok(document(app, record));
+        }
+        drop(inner);
         let record = app.state()?.job(id)?;
         record
             .map(|record| document(app, &record))
@@ -352,9 +372,10 @@ impl Jobs {
 
     /// A row as a document, live where the job runs.
     pub(crate) fn document(&self, app: &App, record: &JobRecord) -> Job {
-        match self.lock().running.get(&record.id) {
+        let inner = self.lock();
+        match inner.running.get(&record.id) {
             Some(live) => live.document(),
-            None => document(app, record),
+            None => document(app, inner.ended(record.id).unwrap_or(record)),
         }
     }
 
@@ -498,16 +519,20 @@ fn run(app: &Arc<App>, live: &Arc<Live>) {
             }),
         Err(problem) => Err(Failure::Failed(problem)),
     };
-    let record = live.end(app, outcome);
+    let end = live.end(app, outcome);
     if let Err(problem) = app.stores.checkpoint() {
         tracing::warn!(code = problem.code(), "The index's log could not be cut");
     }
     if let Err(problem) = app.state().and_then(|state| Ok(state.checkpoint()?)) {
         tracing::warn!(code = problem.code(), "The state's log could not be cut");
     }
-    let job = document(app, &record);
+    let job = document(app, &end.record);
     let mut inner = app.jobs.lock();
+    inner.note_ends(app);
     inner.running.remove(&live.id);
+    if !end.is_noted && end.record.state.is_final() {
+        inner.unnoted.insert(live.id, end);
+    }
     app.jobs.dispatch(app, &mut inner);
     drop(inner);
     app.jobs.ended.notify_all();

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use jiff::Timestamp;
-use orgkeep_engine::clock;
+use orgkeep_engine::{clock, index};
 use rusqlite::{Connection, OptionalExtension};
 
 pub(crate) mod audit;
@@ -55,11 +55,8 @@ impl StateError {
 
     /// Whether the disk is full.
     pub(crate) fn is_no_space(&self) -> bool {
-        let full = |error: &rusqlite::Error| {
-            error.sqlite_error_code() == Some(rusqlite::ErrorCode::DiskFull)
-        };
         match self {
-            Self::Sql(error) | Self::Open { source: error, .. } => full(error),
+            Self::Sql(error) | Self::Open { source: error, .. } => index::is_no_space(error),
             _ => false,
         }
     }

@@ -13,7 +13,7 @@ use crate::catalogue::ObjectType;
 use crate::clock::Clock;
 use crate::collect::{CollectError, CollectOptions, collect, collect_one};
 use crate::monitor::{Monitor, Progress};
-use crate::object::{Canonical, Coverage, Sink};
+use crate::object::{Canonical, Coverage, Keys, Sink};
 use crate::okta::{Call, OktaApi, OktaError, Reply};
 use crate::store::{DomainStore, Loss, SnapshotInfo, SnapshotReader, SnapshotWriter, StoreError};
 
@@ -342,6 +342,15 @@ impl Sink for Confirming<'_> {
         children: Vec<Canonical>,
     ) -> Result<(), StoreError> {
         self.writer.children(object_type, parent, children)
+    }
+
+    fn related(
+        &mut self,
+        object_type: ObjectType,
+        parent: &str,
+        keys: &Keys,
+    ) -> Result<(), StoreError> {
+        self.writer.related(object_type, parent, keys)
     }
 
     fn gone(&mut self, object_type: ObjectType, id: &str) -> Result<(), StoreError> {

@@ -9,20 +9,26 @@
 //! [`canonical`] also applies the catalogue: what moves by itself is held apart ([`Split::observed`]), and `_links`,
 //! `_link` and `_embedded` are left out wherever they stand, except for the paths that carry a reference.
 //!
-//! The parser is a single pass over bytes: an object whose keys already come in order is written once, another is
-//! written, then copied in order. It never allocates per value.
+//! The parser is a single pass over bytes. What stands as it is to be written is copied in one piece: a whole object if
+//! its keys come in order; another is written, then copied in the order of its keys, which are sorted by their first
+//! eight bytes as numbers and compared further only where those are equal. Nothing is allocated for each value, and
+//! [`Divider`] keeps its buffers from object to object.
 
 use std::borrow::Cow;
 
 use crate::catalogue::ObjectType;
 
+mod blocks;
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) mod fuzzing;
 mod json;
 mod rules;
 mod scan;
 
 pub use json::Json;
-pub use scan::{array_items, array_items_in, top_level_str};
+pub use scan::{array_items, array_items_in, item_places, top_level_str};
 
+use blocks::plain_run;
 use rules::Rules;
 
 /// The deepest nesting that is read; Okta's own objects stay below 20.
@@ -84,23 +90,46 @@ pub struct Split {
 ///
 /// When `raw` is not one JSON object that can be kept.
 pub fn canonical(object_type: ObjectType, raw: &[u8]) -> Result<Split, CanonicalError> {
-    if object_type.entry().bare_relation {
-        return Ok(Split::default());
+    Divider::default().divide(object_type, raw)
+}
+
+/// Does what [`canonical`] does, for many objects with the same buffers.
+#[derive(Debug, Default)]
+pub struct Divider {
+    buffers: Buffers,
+    out: Vec<u8>,
+}
+
+impl Divider {
+    /// Brings an object as Okta sent it into canonical form, as the catalogue says for its type.
+    ///
+    /// # Errors
+    ///
+    /// When `raw` is not one JSON object that can be kept.
+    pub fn divide(&mut self, object_type: ObjectType, raw: &[u8]) -> Result<Split, CanonicalError> {
+        if object_type.entry().bare_relation {
+            return Ok(Split::default());
+        }
+        self.divide_by(rules::of(object_type), raw)
     }
-    let mut parser = Parser::new(raw)?;
-    let mut body = Vec::with_capacity(raw.len());
-    parser.skip_space();
-    if parser.peek() != Some(b'{') {
-        return Err(CanonicalError::Shape {
-            wanted: "a JSON object",
-        });
+
+    fn divide_by(&mut self, rules: &Rules, raw: &[u8]) -> Result<Split, CanonicalError> {
+        self.out.clear();
+        let mut parser = Parser::with(std::mem::take(&mut self.buffers), raw)?;
+        parser.skip_space();
+        if parser.peek() != Some(b'{') {
+            return Err(CanonicalError::Shape {
+                wanted: "a JSON object",
+            });
+        }
+        parser.whole(&mut self.out, Some(rules))?;
+        let observed = parser.observed()?;
+        self.buffers = parser.buffers;
+        Ok(Split {
+            body: self.out.as_slice().to_vec(),
+            observed,
+        })
     }
-    parser.value(&mut body, Some(rules::of(object_type)), 0)?;
-    parser.end()?;
-    Ok(Split {
-        body,
-        observed: parser.observed(),
-    })
 }
 
 /// Brings any JSON value into canonical form, keeping everything.
@@ -112,14 +141,15 @@ pub fn canonical_json(raw: &[u8]) -> Result<Vec<u8>, CanonicalError> {
     let mut parser = Parser::new(raw)?;
     let mut body = Vec::with_capacity(raw.len());
     parser.skip_space();
-    parser.value(&mut body, None, 0)?;
-    parser.end()?;
+    parser.whole(&mut body, None)?;
     Ok(body)
 }
 
-/// One member of an object, by its places in the output: the key's bytes, and the whole `"key":value,`.
-#[derive(Clone, Copy)]
+/// One member of an object, by its places in the output: the key's bytes, and the whole `"key":value`.
+#[derive(Debug, Clone, Copy)]
 struct Member {
+    /// The first bytes of the key, as a number that orders as they do.
+    prefix: u64,
     start: usize,
     key_end: usize,
     end: usize,
@@ -131,29 +161,79 @@ impl Member {
     }
 }
 
+/// The first eight bytes of the key that ends at `end`, as a number that orders as they do; a shorter key is filled up
+/// with zeros, which no key holds: control characters are written as escapes.
+fn prefix(text: &[u8], start: usize, end: usize) -> u64 {
+    let rest = text.get(start..).unwrap_or_default();
+    let first = match rest.first_chunk::<8>() {
+        Some(first) => *first,
+        None => std::array::from_fn(|place| rest.get(place).copied().unwrap_or_default()),
+    };
+    let beyond = match end.saturating_sub(start) {
+        0 => u64::MAX,
+        bytes @ 1..8 => u64::MAX >> (8 * bytes),
+        _ => 0,
+    };
+    u64::from_be_bytes(first) & !beyond
+}
+
+/// What a parser fills while it reads, to be used again.
+#[derive(Debug, Default)]
+struct Buffers {
+    members: Vec<Member>,
+    scratch: Vec<u8>,
+    /// The path of what is being read, from the object at the top; kept only where rules look at it.
+    path: String,
+    /// What was held apart: the ends of path and value in `aside_text`, which holds them one after another.
+    aside: Vec<Aside>,
+    aside_text: Vec<u8>,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Aside {
+    start: usize,
+    path_end: usize,
+    end: usize,
+}
+
+impl Aside {
+    fn path<'a>(&self, text: &'a [u8]) -> &'a [u8] {
+        text.get(self.start..self.path_end).unwrap_or_default()
+    }
+
+    fn value<'a>(&self, text: &'a [u8]) -> &'a [u8] {
+        text.get(self.path_end..self.end).unwrap_or_default()
+    }
+}
+
+/// Reads JSON. What has been read from `copied` to `at` and not yet been written stands as it is to be written.
 struct Parser<'a> {
     bytes: &'a [u8],
     at: usize,
-    members: Vec<Member>,
-    scratch: Vec<u8>,
-    path: Vec<String>,
-    aside: Vec<(String, Vec<u8>)>,
+    copied: usize,
+    buffers: Buffers,
 }
 
 impl<'a> Parser<'a> {
     fn new(bytes: &'a [u8]) -> Result<Self, CanonicalError> {
+        Self::with(Buffers::default(), bytes)
+    }
+
+    fn with(mut buffers: Buffers, bytes: &'a [u8]) -> Result<Self, CanonicalError> {
         if let Err(error) = std::str::from_utf8(bytes) {
             return Err(CanonicalError::NotUtf8 {
                 at: error.valid_up_to(),
             });
         }
+        buffers.members.clear();
+        buffers.path.clear();
+        buffers.aside.clear();
+        buffers.aside_text.clear();
         Ok(Self {
             bytes,
             at: 0,
-            members: Vec::new(),
-            scratch: Vec::new(),
-            path: Vec::new(),
-            aside: Vec::new(),
+            copied: 0,
+            buffers,
         })
     }
 
@@ -185,23 +265,59 @@ impl<'a> Parser<'a> {
         }
     }
 
-    /// What was held apart, as one canonical object.
-    fn observed(mut self) -> Vec<u8> {
-        if self.aside.is_empty() {
-            return Vec::new();
+    /// Writes what was read and stands as it is to be written.
+    fn flush(&mut self, out: &mut Vec<u8>) {
+        let read = self.bytes.get(self.copied..self.at);
+        out.extend_from_slice(read.unwrap_or_default());
+        self.copied = self.at;
+    }
+
+    /// Where in the output the next byte that is read will stand.
+    fn place(&self, out: &[u8]) -> usize {
+        out.len() + self.at - self.copied
+    }
+
+    /// Skips space, which is not written.
+    fn leave_out_space(&mut self, out: &mut Vec<u8>) {
+        if let Some(b' ' | b'\n' | b'\r' | b'\t') = self.peek() {
+            self.flush(out);
+            self.skip_space();
+            self.copied = self.at;
         }
-        self.aside.sort();
-        let mut out = vec![b'{'];
-        for (path, value) in &self.aside {
+    }
+
+    /// What was held apart, as one canonical object.
+    fn observed(&mut self) -> Result<Vec<u8>, CanonicalError> {
+        let text = self.buffers.aside_text.as_slice();
+        let aside = &mut self.buffers.aside;
+        if aside.is_empty() {
+            return Ok(Vec::new());
+        }
+        aside.sort_unstable_by(|a, b| a.path(text).cmp(b.path(text)));
+        let equal = |pair: &[Aside]| matches!(pair, [a, b] if a.path(text) == b.path(text));
+        if aside.windows(2).any(equal) {
+            return Err(CanonicalError::DuplicateKey { at: self.at });
+        }
+        let mut out = Vec::with_capacity(text.len() + 4 * aside.len() + 2);
+        out.push(b'{');
+        for held in aside.iter() {
             if out.len() > 1 {
                 out.push(b',');
             }
-            write_string(&mut out, path);
+            write_string(&mut out, held.path(text));
             out.push(b':');
-            out.extend_from_slice(value);
+            out.extend_from_slice(held.value(text));
         }
         out.push(b'}');
-        out
+        Ok(out)
+    }
+
+    /// Reads the one value there is, from where the parser stands.
+    fn whole(&mut self, out: &mut Vec<u8>, rules: Option<&Rules>) -> Result<(), CanonicalError> {
+        self.copied = self.at;
+        self.value(out, rules, 0)?;
+        self.flush(out);
+        self.end()
     }
 
     fn value(
@@ -211,23 +327,22 @@ impl<'a> Parser<'a> {
         depth: usize,
     ) -> Result<(), CanonicalError> {
         match self.peek() {
+            Some(b'"') => self.string(out),
             Some(b'{') if depth < DEPTH_MAX => self.object(out, rules, depth),
             Some(b'[') if depth < DEPTH_MAX => self.array(out, rules, depth),
             Some(b'{' | b'[') => Err(CanonicalError::TooDeep),
-            Some(b'"') => self.string(out),
-            Some(b't') => self.word(out, b"true"),
-            Some(b'f') => self.word(out, b"false"),
-            Some(b'n') => self.word(out, b"null"),
-            Some(b'-' | b'0'..=b'9') => self.number(out),
+            Some(b't') => self.word(b"true"),
+            Some(b'f') => self.word(b"false"),
+            Some(b'n') => self.word(b"null"),
+            Some(b'-' | b'0'..=b'9') => self.number(),
             _ => Err(self.wrong()),
         }
     }
 
-    fn word(&mut self, out: &mut Vec<u8>, word: &[u8]) -> Result<(), CanonicalError> {
+    fn word(&mut self, word: &[u8]) -> Result<(), CanonicalError> {
         let rest = self.bytes.get(self.at..).unwrap_or_default();
         if rest.starts_with(word) {
             self.at += word.len();
-            out.extend_from_slice(word);
             Ok(())
         } else {
             Err(self.wrong())
@@ -246,8 +361,7 @@ impl<'a> Parser<'a> {
         }
     }
 
-    fn number(&mut self, out: &mut Vec<u8>) -> Result<(), CanonicalError> {
-        let start = self.at;
+    fn number(&mut self) -> Result<(), CanonicalError> {
         if self.peek() == Some(b'-') {
             self.at += 1;
         }
@@ -267,34 +381,25 @@ impl<'a> Parser<'a> {
             }
             self.digits()?;
         }
-        out.extend_from_slice(self.bytes.get(start..self.at).unwrap_or_default());
         Ok(())
     }
 
-    /// Copies a string, quotes included, re-encoding its escapes.
+    /// Reads a string, quotes included, re-encoding its escapes.
     fn string(&mut self, out: &mut Vec<u8>) -> Result<(), CanonicalError> {
         self.at += 1;
-        out.push(b'"');
         loop {
             let rest = self.bytes.get(self.at..).unwrap_or_default();
-            let plain = memchr::memchr2(b'"', b'\\', rest).ok_or(CanonicalError::Truncated)?;
-            let (run, rest) = rest.split_at(plain);
-            if run.iter().fold(false, |found, &byte| found | (byte < 0x20)) {
-                self.at += run.iter().position(|&byte| byte < 0x20).unwrap_or_default();
-                return Err(self.wrong());
-            }
-            out.extend_from_slice(run);
-            self.at += plain;
-            match rest.first() {
+            self.at += plain_run(rest);
+            match self.peek() {
                 Some(b'"') => {
                     self.at += 1;
-                    out.push(b'"');
                     return Ok(());
                 }
                 Some(b'\\') => {
+                    self.flush(out);
                     let decoded = self.escape()?;
-                    let mut utf8 = [0; 4];
-                    write_escaped(out, decoded.encode_utf8(&mut utf8));
+                    write_escaped(out, decoded.encode_utf8(&mut [0; 4]).as_bytes());
+                    self.copied = self.at;
                 }
                 _ => return Err(self.wrong()),
             }
@@ -360,35 +465,30 @@ impl<'a> Parser<'a> {
         let ruled = rules.and_then(|rules| rules.each.as_deref());
         let inner = ruled.or(rules.map(|_| rules::plain()));
         self.at += 1;
-        out.push(b'[');
-        self.skip_space();
+        self.leave_out_space(out);
         if self.peek() == Some(b']') {
             self.at += 1;
-            out.push(b']');
             return Ok(());
         }
         let mut place = 0usize;
         loop {
-            self.skip_space();
+            let above = self.buffers.path.len();
             if ruled.is_some() {
-                self.path.push(format!("[{place}]"));
+                self.buffers.path.push_str(&format!("[{place}]"));
             }
             self.value(out, inner, depth + 1)?;
-            if ruled.is_some() {
-                self.path.pop();
-            }
+            self.buffers.path.truncate(above);
             place += 1;
-            self.skip_space();
+            self.leave_out_space(out);
             match self.peek() {
-                Some(b',') => out.push(b','),
+                Some(b',') => self.at += 1,
                 Some(b']') => {
                     self.at += 1;
-                    out.push(b']');
                     return Ok(());
                 }
                 _ => return Err(self.wrong()),
             }
-            self.at += 1;
+            self.leave_out_space(out);
         }
     }
 
@@ -399,125 +499,154 @@ impl<'a> Parser<'a> {
         depth: usize,
     ) -> Result<(), CanonicalError> {
         self.at += 1;
-        out.push(b'{');
-        let base = self.members.len();
-        let start = out.len();
-        let mut in_order = true;
-        self.skip_space();
+        self.leave_out_space(out);
         if self.peek() == Some(b'}') {
             self.at += 1;
-            out.push(b'}');
             return Ok(());
         }
+        let base = self.buffers.members.len();
+        let start = self.place(out);
+        // Whether the members stand in the output as they are to stay.
+        let mut in_order = true;
+        let mut last = None;
         loop {
-            self.skip_space();
             if self.peek() != Some(b'"') {
                 return Err(self.wrong());
             }
-            let member_start = out.len();
-            self.string(out)?;
-            let key_end = out.len() - 1;
-            self.skip_space();
-            if self.peek() != Some(b':') {
-                return Err(self.wrong());
-            }
-            self.at += 1;
-            self.skip_space();
-            out.push(b':');
+            let mut member = self.key(out)?;
             let kept = match rules {
-                Some(rules) => self.ruled_member(out, rules, member_start, depth)?,
+                Some(rules) => self.ruled_member(out, rules, &member, depth)?,
                 None => {
                     self.value(out, None, depth + 1)?;
                     true
                 }
             };
             if kept {
-                out.push(b',');
-                let member = Member {
-                    start: member_start,
-                    key_end,
-                    end: out.len(),
-                };
-                if in_order
-                    && let Some(last) = self.members.get(base..).and_then(<[Member]>::last)
-                    && last.key(out) >= member.key(out)
-                {
-                    in_order = false;
-                }
-                self.members.push(member);
+                in_order &= last.is_none_or(|last| last < member.prefix);
+                last = Some(member.prefix);
+                member.end = self.place(out);
+                self.buffers.members.push(member);
             } else {
-                out.truncate(member_start);
+                in_order = false;
             }
-            self.skip_space();
+            self.leave_out_space(out);
             match self.peek() {
                 Some(b',') => self.at += 1,
-                Some(b'}') => {
-                    self.at += 1;
-                    break;
-                }
+                Some(b'}') => break,
                 _ => return Err(self.wrong()),
             }
+            self.leave_out_space(out);
         }
         if !in_order {
+            self.flush(out);
             self.put_in_order(out, start, base)?;
         }
-        self.members.truncate(base);
-        if out.len() > start {
-            out.pop();
-        }
-        out.push(b'}');
+        self.buffers.members.truncate(base);
+        self.at += 1;
         Ok(())
     }
 
-    /// Writes one member's value as the rules say; `false` if the member is to be left out.
+    /// Reads a member up to its value.
+    fn key(&mut self, out: &mut Vec<u8>) -> Result<Member, CanonicalError> {
+        let (read_from, start, written) = (self.at, self.place(out), self.copied);
+        self.string(out)?;
+        let key_end = self.place(out) - 1;
+        let prefix = if self.copied == written {
+            prefix(self.bytes, read_from + 1, self.at - 1)
+        } else {
+            // It had escapes.
+            self.flush(out);
+            prefix(out, start + 1, key_end)
+        };
+        self.leave_out_space(out);
+        if self.peek() != Some(b':') {
+            return Err(self.wrong());
+        }
+        self.at += 1;
+        self.leave_out_space(out);
+        Ok(Member {
+            prefix,
+            start,
+            key_end,
+            end: key_end,
+        })
+    }
+
+    /// Reads one member's value as the rules say; `false` if the member is to be left out, and then nothing of it is
+    /// written.
     fn ruled_member(
         &mut self,
         out: &mut Vec<u8>,
         rules: &Rules,
-        member_start: usize,
+        member: &Member,
         depth: usize,
     ) -> Result<bool, CanonicalError> {
-        let key = out
-            .get(member_start + 1..out.len().saturating_sub(2))
-            .unwrap_or_default();
-        match rules.member(key) {
-            rules::Member::Drop => {
-                let rest = self.bytes.get(self.at..).unwrap_or_default();
-                self.at += scan::value_end(rest).ok_or(CanonicalError::Truncated)?;
-                Ok(false)
-            }
+        let found = {
+            let written = self.copied;
+            let key = match member.start.checked_sub(out.len()) {
+                Some(ahead) => self
+                    .bytes
+                    .get(written + ahead + 1..written + ahead + member.key_end - member.start),
+                None => None,
+            };
+            // A key that had escapes, or space behind it, is written already.
+            rules.member(key.unwrap_or_else(|| member.key(out)))
+        };
+        match found {
             rules::Member::Plain => {
                 self.value(out, Some(rules::plain()), depth + 1)?;
                 Ok(true)
             }
+            rules::Member::Drop => {
+                self.flush(out);
+                out.truncate(member.start);
+                let rest = self.bytes.get(self.at..).unwrap_or_default();
+                self.at += scan::value_end(rest).ok_or(CanonicalError::Truncated)?;
+                self.copied = self.at;
+                Ok(false)
+            }
             rules::Member::Ruled(inner) => {
-                self.path.push(String::from_utf8_lossy(key).into_owned());
+                self.flush(out);
+                let above = self.buffers.path.len();
+                if above > 0 {
+                    self.buffers.path.push('.');
+                }
+                let key = String::from_utf8_lossy(member.key(out));
+                self.buffers.path.push_str(&key);
                 let kept = if inner.observed {
-                    let mut value = Vec::new();
-                    self.value(&mut value, None, depth + 1)?;
-                    self.aside.push((self.path_text(), value));
+                    self.hold_apart(depth)?;
                     false
                 } else {
                     let value_start = out.len();
                     self.value(out, Some(inner), depth + 1)?;
+                    self.flush(out);
                     let value = out.get(value_start..).unwrap_or_default();
                     !(inner.only && (value == b"{}" || value == b"[]"))
                 };
-                self.path.pop();
+                if !kept {
+                    out.truncate(member.start);
+                }
+                self.buffers.path.truncate(above);
                 Ok(kept)
             }
         }
     }
 
-    fn path_text(&self) -> String {
-        let mut text = String::new();
-        for part in &self.path {
-            if !text.is_empty() && !part.starts_with('[') {
-                text.push('.');
-            }
-            text.push_str(part);
-        }
-        text
+    /// Reads a value that moves by itself.
+    fn hold_apart(&mut self, depth: usize) -> Result<(), CanonicalError> {
+        let mut text = std::mem::take(&mut self.buffers.aside_text);
+        let start = text.len();
+        text.extend_from_slice(self.buffers.path.as_bytes());
+        let path_end = text.len();
+        self.value(&mut text, None, depth + 1)?;
+        self.flush(&mut text);
+        self.buffers.aside.push(Aside {
+            start,
+            path_end,
+            end: text.len(),
+        });
+        self.buffers.aside_text = text;
+        Ok(())
     }
 
     /// Copies the members of the object that begins at `start` in the order of their keys.
@@ -527,28 +656,37 @@ impl<'a> Parser<'a> {
         start: usize,
         base: usize,
     ) -> Result<(), CanonicalError> {
-        let members = self.members.get_mut(base..).unwrap_or_default();
-        members.sort_unstable_by(|a, b| a.key(out).cmp(b.key(out)));
+        let Buffers {
+            members, scratch, ..
+        } = &mut self.buffers;
+        let members = members.get_mut(base..).unwrap_or_default();
+        members.sort_unstable_by(|a, b| {
+            let by_prefix = a.prefix.cmp(&b.prefix);
+            by_prefix.then_with(|| a.key(out).cmp(b.key(out)))
+        });
+        let equal = |a: &Member, b: &Member| a.prefix == b.prefix && a.key(out) == b.key(out);
         if members
             .windows(2)
-            .any(|pair| matches!(pair, [a, b] if a.key(out) == b.key(out)))
+            .any(|pair| matches!(pair, [a, b] if equal(a, b)))
         {
             return Err(CanonicalError::DuplicateKey { at: self.at });
         }
-        self.scratch.clear();
+        scratch.clear();
         for member in members.iter() {
-            self.scratch
-                .extend_from_slice(out.get(member.start..member.end).unwrap_or_default());
+            if !scratch.is_empty() {
+                scratch.push(b',');
+            }
+            scratch.extend_from_slice(out.get(member.start..member.end).unwrap_or_default());
         }
         out.truncate(start);
-        out.extend_from_slice(&self.scratch);
+        out.extend_from_slice(scratch);
         Ok(())
     }
 }
 
 /// Writes the content of a string with the escapes it needs, without quotes.
-fn write_escaped(out: &mut Vec<u8>, text: &str) {
-    for &byte in text.as_bytes() {
+fn write_escaped(out: &mut Vec<u8>, text: &[u8]) {
+    for &byte in text {
         match byte {
             b'"' => out.extend_from_slice(b"\\\""),
             b'\\' => out.extend_from_slice(b"\\\\"),
@@ -567,13 +705,10 @@ fn write_escaped(out: &mut Vec<u8>, text: &str) {
 }
 
 /// Writes a string with its quotes.
-fn write_string(out: &mut Vec<u8>, text: &str) {
+fn write_string(out: &mut Vec<u8>, text: &[u8]) {
     out.push(b'"');
-    if text
-        .bytes()
-        .all(|byte| byte >= 0x20 && byte != b'"' && byte != b'\\')
-    {
-        out.extend_from_slice(text.as_bytes());
+    if plain_run(text) == text.len() {
+        out.extend_from_slice(text);
     } else {
         write_escaped(out, text);
     }
@@ -583,9 +718,8 @@ fn write_string(out: &mut Vec<u8>, text: &str) {
 /// Reads the string that starts at `raw`'s first byte (its opening quote); gives it and what follows.
 fn read_string(raw: &[u8]) -> Option<(Cow<'_, str>, &[u8])> {
     let body = raw.get(1..)?;
-    let plain = body
-        .iter()
-        .position(|&byte| byte == b'"' || byte == b'\\')?;
+    let is_end = |byte: &u8| matches!(byte, b'"' | b'\\');
+    let plain = body.iter().position(is_end)?;
     if body.get(plain) == Some(&b'"') {
         let (text, rest) = body.split_at(plain);
         return Some((
@@ -614,6 +748,8 @@ fn read_string(raw: &[u8]) -> Option<(Cow<'_, str>, &[u8])> {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
     use proptest::prelude::*;
 
     use super::*;
@@ -704,15 +840,13 @@ mod tests {
         rules.mark("a[].b", false, |place| place.observed = true);
         rules.mark("_links.accessPolicy.href", false, |_| {});
         let raw = br#"{"lastLogin":null,"x":1,"a":[{"b":2,"c":3}],"_links":{"self":{"href":"s"},"accessPolicy":{"href":"p","m":1}}}"#;
-        let mut parser = Parser::new(raw).unwrap();
-        let mut body = Vec::new();
-        parser.value(&mut body, Some(&rules), 0).unwrap();
+        let split = Divider::default().divide_by(&rules, raw).unwrap();
         assert_eq!(
-            String::from_utf8(body).unwrap(),
+            String::from_utf8(split.body).unwrap(),
             r#"{"_links":{"accessPolicy":{"href":"p"}},"a":[{"c":3}],"x":1}"#
         );
         assert_eq!(
-            String::from_utf8(parser.observed()).unwrap(),
+            String::from_utf8(split.observed).unwrap(),
             r#"{"a[0].b":2,"lastLogin":null}"#
         );
     }
@@ -805,6 +939,95 @@ mod tests {
         })
     }
 
+    /// An object with keys that rules name, and with keys that differ only after some bytes.
+    fn any_object() -> impl Strategy<Value = serde_json::Value> {
+        let key = prop::sample::select(vec![
+            "a",
+            "b",
+            "lastLogin",
+            "lastLogi",
+            "lastLogins",
+            "_links",
+            "_link",
+            "_embedded",
+            "accessPolicy",
+            "accessPolicies",
+            "href",
+            "",
+            "q\"",
+            "\u{1}",
+            "\u{e9}\u{1f600}x",
+        ]);
+        let members = move |value: BoxedStrategy<serde_json::Value>| {
+            proptest::collection::vec((key.clone(), value), 0..8).prop_map(|members| {
+                let members = members
+                    .into_iter()
+                    .map(|(key, value)| (key.to_owned(), value));
+                serde_json::Value::Object(members.collect())
+            })
+        };
+        let leaf = prop_oneof![
+            Just(serde_json::Value::Null),
+            any::<i64>().prop_map(Into::into),
+            "[a-z\"/\\\\\u{1f}\u{e9}]{0,20}".prop_map(Into::into),
+        ];
+        let inner = leaf.prop_recursive(3, 30, 6, move |inner| {
+            prop_oneof![
+                proptest::collection::vec(inner.clone(), 0..4).prop_map(Into::into),
+                members(inner.boxed()),
+            ]
+        });
+        let key = prop::sample::select(vec!["a", "b", "lastLogin", "_links", "_embedded", "z"]);
+        proptest::collection::vec((key, inner), 0..8).prop_map(|members| {
+            let members = members
+                .into_iter()
+                .map(|(key, value)| (key.to_owned(), value));
+            serde_json::Value::Object(members.collect())
+        })
+    }
+
+    /// What the rules leave of a value: the slow, obvious way.
+    fn divided(
+        value: Json,
+        rules: &Rules,
+        path: &str,
+        observed: &mut BTreeMap<String, Json>,
+    ) -> Json {
+        match value {
+            Json::Array(items) => {
+                let inner = rules.each.as_deref().unwrap_or(rules::plain());
+                let item =
+                    |(place, item)| divided(item, inner, &format!("{path}[{place}]"), observed);
+                Json::Array(items.into_iter().enumerate().map(item).collect())
+            }
+            Json::Object(members) => {
+                let mut kept = BTreeMap::new();
+                for (key, value) in members {
+                    let dot = if path.is_empty() { "" } else { "." };
+                    let below = format!("{path}{dot}{key}");
+                    match rules.member(key.as_bytes()) {
+                        rules::Member::Drop => {}
+                        rules::Member::Plain => {
+                            kept.insert(key, divided(value, rules::plain(), &below, observed));
+                        }
+                        rules::Member::Ruled(inner) if inner.observed => {
+                            observed.insert(below, value);
+                        }
+                        rules::Member::Ruled(inner) => {
+                            let value = divided(value, inner, &below, observed);
+                            let empty = matches!(value.to_bytes().as_slice(), b"{}" | b"[]");
+                            if !(inner.only && empty) {
+                                kept.insert(key, value);
+                            }
+                        }
+                    }
+                }
+                Json::Object(kept)
+            }
+            value => value,
+        }
+    }
+
     /// Writes with the keys of each object reversed, spaces between, and every character of strings escaped.
     fn write_oddly(value: &serde_json::Value, out: &mut String) {
         let odd = |text: &str, out: &mut String| {
@@ -849,6 +1072,39 @@ mod tests {
             prop_assert_eq!(&canonical_json(&form).unwrap(), &form);
             prop_assert_eq!(&Json::parse(odd.as_bytes()).unwrap().to_bytes(), &form);
             prop_assert_eq!(serde_json::from_slice::<serde_json::Value>(&form).unwrap(), value);
+        }
+
+        #[test]
+        fn objects_are_divided_as_slowly(value in any_object(), odd in any::<bool>(), fault in 0usize..2000, byte in any::<u8>()) {
+            let mut rules = Rules::default();
+            rules.mark("lastLogin", false, |place| place.observed = true);
+            rules.mark("a[].lastLogin", false, |place| place.observed = true);
+            rules.mark("a.*.b", false, |place| place.observed = true);
+            rules.mark("_links.accessPolicy.href", false, |_| {});
+            let mut raw = value.to_string();
+            if odd {
+                raw.clear();
+                write_oddly(&value, &mut raw);
+            }
+            let mut divider = Divider::default();
+            // The buffers are used again, also after an error.
+            let cut = raw.as_bytes().get(..raw.len() - 1).unwrap();
+            prop_assert!(divider.divide_by(&rules, cut).is_err());
+            let split = divider.divide_by(&rules, raw.as_bytes()).unwrap();
+            let mut observed = BTreeMap::new();
+            let body = divided(Json::parse(raw.as_bytes()).unwrap(), &rules, "", &mut observed);
+            prop_assert_eq!(&split.body, &body.to_bytes());
+            let aside = if observed.is_empty() { Vec::new() } else { Json::Object(observed).to_bytes() };
+            prop_assert_eq!(&split.observed, &aside);
+            // With one byte changed it is still canonical, or refused.
+            let mut raw = raw.into_bytes();
+            let at = fault % raw.len();
+            raw[at] = byte;
+            match (divider.divide_by(&rules, &raw), Json::parse(&raw)) {
+                (Ok(split), _) => prop_assert_eq!(Json::parse(&split.body).unwrap().to_bytes(), split.body),
+                (Err(_), Ok(Json::Object(_))) => prop_assert!(false, "refused: {}", String::from_utf8_lossy(&raw)),
+                (Err(_), _) => {}
+            }
         }
 
         #[test]

@@ -27,11 +27,14 @@
 //! the smallest, plus one, lowest bytes of all first, then the next bytes; zero is null.
 
 use std::collections::HashMap;
+use std::ops::Range;
 
 use crate::codec::{
     DecodeError, Decoder, put_deltas, put_i64, put_sized, put_u64, put_usize, read_deltas,
 };
 
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) mod fuzzing;
 mod time;
 
 const VERSION: u8 = 1;
@@ -93,6 +96,8 @@ pub(crate) struct ChunkBuilder {
     columns: Vec<Vec<Column>>,
     template_of: Vec<usize>,
     body_bytes: usize,
+    /// The last row's template, and its place.
+    last: Option<(Vec<u8>, usize)>,
     template: Vec<u8>,
     slots: Vec<(usize, usize)>,
 }
@@ -113,20 +118,7 @@ impl ChunkBuilder {
         self.template.clear();
         self.slots.clear();
         divide(body, &mut self.template, &mut self.slots);
-        let place = match self.templates.get(&self.template) {
-            Some(&place) => place,
-            None => {
-                let place = self.columns.len();
-                self.templates.insert(self.template.clone(), place);
-                self.columns.push(
-                    self.slots
-                        .iter()
-                        .map(|_| Column::Times(Vec::new()))
-                        .collect(),
-                );
-                place
-            }
-        };
+        let place = self.place();
         self.template_of.push(place);
         let columns = self
             .columns
@@ -138,8 +130,37 @@ impl ChunkBuilder {
         }
     }
 
+    /// The place of the template that was just divided off. Mostly it is the last row's, which is looked at first.
+    fn place(&mut self) -> usize {
+        if let Some((last, place)) = &self.last
+            && *last == self.template
+        {
+            return *place;
+        }
+        let place = match self.templates.get(&self.template) {
+            Some(&place) => place,
+            None => {
+                let place = self.columns.len();
+                self.templates.insert(self.template.clone(), place);
+                let columns = self.slots.iter().map(|_| Column::Times(Vec::new()));
+                self.columns.push(columns.collect());
+                place
+            }
+        };
+        let (last, at) = self.last.get_or_insert_default();
+        last.clone_from(&self.template);
+        *at = place;
+        place
+    }
+
     /// The chunk's bytes before sealing.
     pub(crate) fn finish(self) -> Result<Vec<u8>, std::io::Error> {
+        self.finish_by(&mut Compressor::new()?)
+    }
+
+    /// As [`finish`](Self::finish), by a compressor that is used again and again: a new one costs some 3 MB of memory
+    /// that must be had and cleared.
+    pub(crate) fn finish_by(self, compressor: &mut Compressor) -> Result<Vec<u8>, std::io::Error> {
         let mut out = Vec::with_capacity(self.body_bytes / 4);
         put_usize(&mut out, self.rows.len());
         put_deltas(&mut out, self.rows.iter().map(|row| row.parent));
@@ -169,11 +190,21 @@ impl ChunkBuilder {
                 }
             }
         }
-        let packed = zstd::bulk::compress(&out, COMPRESSION_LEVEL)?;
-        let mut chunk = vec![VERSION];
+        let packed = compressor.0.compress(&out)?;
+        let mut chunk = Vec::with_capacity(packed.len() + 11);
+        chunk.push(VERSION);
         put_usize(&mut chunk, out.len());
         chunk.extend_from_slice(&packed);
         Ok(chunk)
+    }
+}
+
+/// Compresses one chunk after another.
+pub(crate) struct Compressor(zstd::bulk::Compressor<'static>);
+
+impl Compressor {
+    pub(crate) fn new() -> Result<Self, std::io::Error> {
+        zstd::bulk::Compressor::new(COMPRESSION_LEVEL).map(Self)
     }
 }
 
@@ -379,7 +410,7 @@ fn read_times(bytes: &[u8], before: Option<&Vec<i64>>) -> Result<Vec<i64>, Decod
     Ok(values)
 }
 
-/// A chunk taken apart.
+/// A chunk taken apart, all of it.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Chunk {
     rows: Vec<Key>,
@@ -387,50 +418,25 @@ pub(crate) struct Chunk {
     ends: Vec<usize>,
 }
 
-/// A column while bodies are put together again.
-enum Values<'a> {
-    Text(&'a [u8]),
-    Times(std::vec::IntoIter<i64>),
-}
-
 impl Chunk {
     /// Takes a chunk apart that was opened.
     pub(crate) fn decode(bytes: &[u8], names: &dyn Names) -> Result<Self, DecodeError> {
-        let plain = decompress(bytes)?;
-        let mut from = Decoder::new(&plain, WHAT);
-        let rows = read_rows(&mut from)?;
-        let count = from.count()?;
-        let templates = (0..count)
-            .map(|_| from.sized())
-            .collect::<Result<Vec<_>, _>>()?;
-        let template_of = (0..rows.len())
-            .map(|_| from.usize())
-            .collect::<Result<Vec<_>, _>>()?;
-        let mut columns = Vec::with_capacity(templates.len());
-        for template in &templates {
-            columns.push(read_columns(&mut from, template)?);
-        }
-        from.end()?;
-
-        let mut chunk = Self {
-            ends: Vec::with_capacity(rows.len()),
-            rows,
-            bodies: Vec::new(),
-        };
-        for (row, place) in chunk.rows.iter().zip(template_of) {
-            let template = templates.get(place).ok_or(from.broken())?;
-            let values = columns.get_mut(place).ok_or(from.broken())?;
-            put_together(&mut chunk.bodies, template, values, *row, names)?;
-            if chunk.bodies.len() > CHUNK_BYTES_MAX {
-                return Err(from.broken());
+        let view = ChunkView::decode(bytes)?;
+        let mut cursor = Cursor::default();
+        let mut bodies = Vec::new();
+        let mut ends = Vec::with_capacity(view.rows.len());
+        for ordinal in 0..view.rows.len() {
+            view.render(ordinal, &mut cursor, names, &mut bodies)?;
+            if bodies.len() > CHUNK_BYTES_MAX {
+                return Err(BROKEN);
             }
-            chunk.ends.push(chunk.bodies.len());
+            ends.push(bodies.len());
         }
-        Ok(chunk)
-    }
-
-    pub(crate) fn rows(&self) -> &[Key] {
-        &self.rows
+        Ok(Self {
+            rows: view.rows,
+            bodies,
+            ends,
+        })
     }
 
     /// How much memory it takes, about.
@@ -447,6 +453,274 @@ impl Chunk {
         let body = self.bodies.get(start..*self.ends.get(ordinal)?)?;
         Some((*self.rows.get(ordinal)?, body))
     }
+}
+
+const BROKEN: DecodeError = DecodeError::Broken { what: WHAT };
+
+/// A chunk opened but not put together: bodies are, one at a time, as they are asked for.
+///
+/// A row is found by counting the ends of values in each of its columns, which takes some 0.1 ms in the middle of a chunk of
+/// 1 MiB, and nothing for the row after the one read last with the same [`Cursor`]. In memory it is about a quarter of its bodies.
+#[derive(Debug)]
+pub(crate) struct ChunkView {
+    plain: Vec<u8>,
+    rows: Vec<Key>,
+    /// Of each row: its template, and how many rows before it have the same.
+    forms: Vec<(u32, u32)>,
+    templates: Vec<Template>,
+}
+
+/// A template and its columns: text by its place in the opened bytes.
+#[derive(Debug)]
+struct Template {
+    text: Range<usize>,
+    columns: Vec<ViewColumn>,
+}
+
+#[derive(Debug)]
+enum ViewColumn {
+    Text(Range<usize>),
+    Times(Vec<i64>),
+}
+
+/// Where the reading of a [`ChunkView`] stands: of each template the next row, and the places in its columns.
+#[derive(Debug, Default)]
+pub(crate) struct Cursor {
+    templates: Vec<Option<(u32, Vec<usize>)>>,
+}
+
+/// Takes the parts of a body: keeps them, or only counts.
+trait Parts {
+    fn part(&mut self, bytes: &[u8]);
+
+    fn time(&mut self, moment: i64);
+}
+
+impl Parts for Vec<u8> {
+    fn part(&mut self, bytes: &[u8]) {
+        self.extend_from_slice(bytes);
+    }
+
+    fn time(&mut self, moment: i64) {
+        time::write(self, moment);
+    }
+}
+
+/// Counts the bytes of a body.
+#[derive(Debug, Default)]
+struct Length(usize);
+
+impl Parts for Length {
+    fn part(&mut self, bytes: &[u8]) {
+        self.0 += bytes.len();
+    }
+
+    fn time(&mut self, _moment: i64) {
+        self.0 += time::LENGTH;
+    }
+}
+
+impl ChunkView {
+    /// Opens what [`ChunkBuilder::finish`] gave. What cannot be put together is found only when it is asked for.
+    pub(crate) fn decode(bytes: &[u8]) -> Result<Self, DecodeError> {
+        let plain = decompress(bytes)?;
+        let mut from = Decoder::new(&plain, WHAT);
+        let rows = read_rows(&mut from)?;
+        let count = from.count()?;
+        let texts = (0..count)
+            .map(|_| from.sized())
+            .collect::<Result<Vec<_>, _>>()?;
+        let mut seen = vec![0u32; count];
+        let mut forms = Vec::with_capacity(rows.len());
+        for _ in 0..rows.len() {
+            let place = from.u32()?;
+            let seen = usize::try_from(place).ok().and_then(|at| seen.get_mut(at));
+            let before = seen.ok_or(from.broken())?;
+            forms.push((place, *before));
+            *before += 1;
+        }
+        let place_of = |part: &[u8]| {
+            let start = part.as_ptr().addr() - plain.as_ptr().addr();
+            start..start + part.len()
+        };
+        let mut templates = Vec::with_capacity(count);
+        for text in texts {
+            let columns = read_columns(&mut from, text)?;
+            templates.push(Template {
+                text: place_of(text),
+                columns: columns
+                    .into_iter()
+                    .map(|column| match column {
+                        Values::Text(text) => ViewColumn::Text(place_of(text)),
+                        Values::Times(times) => ViewColumn::Times(times),
+                    })
+                    .collect(),
+            });
+        }
+        from.end()?;
+        Ok(Self {
+            plain,
+            rows,
+            forms,
+            templates,
+        })
+    }
+
+    pub(crate) fn rows(&self) -> &[Key] {
+        &self.rows
+    }
+
+    /// How much memory it takes, about.
+    pub(crate) fn bytes(&self) -> usize {
+        let times = |column: &ViewColumn| match column {
+            ViewColumn::Text(_) => 0,
+            ViewColumn::Times(times) => 8 * times.len(),
+        };
+        let columns = self.templates.iter().flat_map(|found| &found.columns);
+        self.plain.len() + 16 * self.rows.len() + columns.map(times).sum::<usize>()
+    }
+
+    /// The row at a place; its body is appended to `out`.
+    pub(crate) fn get(
+        &self,
+        ordinal: usize,
+        cursor: &mut Cursor,
+        names: &dyn Names,
+        out: &mut Vec<u8>,
+    ) -> Result<Option<Key>, DecodeError> {
+        let Some(key) = self.rows.get(ordinal) else {
+            return Ok(None);
+        };
+        self.render(ordinal, cursor, names, out)?;
+        Ok(Some(*key))
+    }
+
+    /// The row at a place, and how many bytes its body has: for less than the body itself costs.
+    pub(crate) fn length(
+        &self,
+        ordinal: usize,
+        cursor: &mut Cursor,
+        names: &dyn Names,
+    ) -> Result<Option<(Key, usize)>, DecodeError> {
+        let Some(key) = self.rows.get(ordinal) else {
+            return Ok(None);
+        };
+        let mut length = Length::default();
+        self.render(ordinal, cursor, names, &mut length)?;
+        Ok(Some((*key, length.0)))
+    }
+
+    fn render(
+        &self,
+        ordinal: usize,
+        cursor: &mut Cursor,
+        names: &dyn Names,
+        out: &mut impl Parts,
+    ) -> Result<(), DecodeError> {
+        let (Some(row), Some((place, rank))) = (self.rows.get(ordinal), self.forms.get(ordinal))
+        else {
+            return Err(BROKEN);
+        };
+        let place = usize::try_from(*place).map_err(|_| BROKEN)?;
+        let template = self.templates.get(place).ok_or(BROKEN)?;
+        if cursor.templates.len() < self.templates.len() {
+            cursor.templates.resize(self.templates.len(), None);
+        }
+        let (next, places) = cursor
+            .templates
+            .get_mut(place)
+            .ok_or(BROKEN)?
+            .get_or_insert_with(|| (0, vec![0; template.columns.len()]));
+        if *next > *rank {
+            *next = 0;
+            places.fill(0);
+        }
+        if *next < *rank {
+            self.skip(
+                template,
+                places,
+                usize::try_from(*rank - *next).map_err(|_| BROKEN)?,
+            )?;
+        }
+        *next = rank.saturating_add(1);
+        self.put_together(template, places, *rank, *row, names, out)
+    }
+
+    /// Moves on over some rows of a template.
+    fn skip(
+        &self,
+        template: &Template,
+        places: &mut [usize],
+        rows: usize,
+    ) -> Result<(), DecodeError> {
+        for (column, at) in template.columns.iter().zip(places) {
+            let ViewColumn::Text(text) = column else {
+                continue;
+            };
+            let rest = self.plain.get(text.start + *at..text.end).ok_or(BROKEN)?;
+            let end = memchr::memchr2_iter(STRING_END, OTHER_END, rest).nth(rows - 1);
+            *at += end.ok_or(BROKEN)? + 1;
+        }
+        Ok(())
+    }
+
+    fn put_together(
+        &self,
+        template: &Template,
+        places: &mut [usize],
+        rank: u32,
+        row: Key,
+        names: &dyn Names,
+        out: &mut impl Parts,
+    ) -> Result<(), DecodeError> {
+        let mut rest = self.plain.get(template.text.clone()).ok_or(BROKEN)?;
+        let mut columns = template.columns.iter().zip(places);
+        loop {
+            let Some(slot) = memchr::memchr(SLOT, rest) else {
+                out.part(rest);
+                return Ok(());
+            };
+            out.part(rest.get(..slot).unwrap_or_default());
+            rest = rest.get(slot + 1..).unwrap_or_default();
+            match columns.next().ok_or(BROKEN)? {
+                (ViewColumn::Times(times), _) => {
+                    let rank = usize::try_from(rank).map_err(|_| BROKEN)?;
+                    match *times.get(rank).ok_or(BROKEN)? {
+                        NULL_TIME => out.part(b"null"),
+                        moment => {
+                            out.part(b"\"");
+                            out.time(moment);
+                            out.part(b"\"");
+                        }
+                    }
+                }
+                (ViewColumn::Text(text), at) => {
+                    let text = self.plain.get(text.start + *at..text.end).ok_or(BROKEN)?;
+                    let end = memchr::memchr2(STRING_END, OTHER_END, text).ok_or(BROKEN)?;
+                    *at += end + 1;
+                    let (value, after) = text.split_at(end);
+                    if after.first() != Some(&STRING_END) {
+                        out.part(value);
+                        continue;
+                    }
+                    let value = match value {
+                        [OWN_ID] => names.name(row.key).ok_or(BROKEN)?.as_bytes(),
+                        [PARENT_ID] => names.name(row.parent).ok_or(BROKEN)?.as_bytes(),
+                        value => value,
+                    };
+                    out.part(b"\"");
+                    out.part(value);
+                    out.part(b"\"");
+                }
+            }
+        }
+    }
+}
+
+/// A column as it was read.
+enum Values<'a> {
+    Text(&'a [u8]),
+    Times(Vec<i64>),
 }
 
 fn decompress(bytes: &[u8]) -> Result<Vec<u8>, DecodeError> {
@@ -487,63 +761,12 @@ fn read_columns<'a>(
             1 => {
                 let times = read_times(from.sized()?, before.as_ref())?;
                 before = Some(times.clone());
-                Values::Times(times.into_iter())
+                Values::Times(times)
             }
             _ => return Err(from.broken()),
         });
     }
     Ok(columns)
-}
-
-fn put_together(
-    out: &mut Vec<u8>,
-    template: &[u8],
-    values: &mut [Values<'_>],
-    row: Key,
-    names: &dyn Names,
-) -> Result<(), DecodeError> {
-    const BROKEN: DecodeError = DecodeError::Broken { what: WHAT };
-    let mut values = values.iter_mut();
-    let mut rest = template;
-    loop {
-        let Some(slot) = memchr::memchr(SLOT, rest) else {
-            out.extend_from_slice(rest);
-            return Ok(());
-        };
-        out.extend_from_slice(rest.get(..slot).unwrap_or_default());
-        rest = rest.get(slot + 1..).unwrap_or_default();
-        match values.next().ok_or(BROKEN)? {
-            Values::Times(times) => match times.next().ok_or(BROKEN)? {
-                NULL_TIME => out.extend_from_slice(b"null"),
-                moment => {
-                    out.push(b'"');
-                    time::write(out, moment);
-                    out.push(b'"');
-                }
-            },
-            Values::Text(text) => {
-                let end = memchr::memchr2(STRING_END, OTHER_END, text).ok_or(BROKEN)?;
-                let (value, after) = text.split_at(end);
-                let string = after.first() == Some(&STRING_END);
-                *text = after.get(1..).unwrap_or_default();
-                if !string {
-                    out.extend_from_slice(value);
-                    continue;
-                }
-                out.push(b'"');
-                match value {
-                    [OWN_ID] => {
-                        out.extend_from_slice(names.name(row.key).ok_or(BROKEN)?.as_bytes())
-                    }
-                    [PARENT_ID] => {
-                        out.extend_from_slice(names.name(row.parent).ok_or(BROKEN)?.as_bytes())
-                    }
-                    value => out.extend_from_slice(value),
-                }
-                out.push(b'"');
-            }
-        }
-    }
 }
 
 #[cfg(test)]

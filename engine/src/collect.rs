@@ -30,6 +30,9 @@ use crate::object::{Canonical, Coverage, Sink};
 use crate::okta::{Call, ORGANIZATION_PATH, OktaApi, OktaError};
 
 mod failure;
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) mod fuzzing;
+mod ids;
 mod log;
 mod paths;
 mod read;

@@ -14,7 +14,7 @@ use crate::monitor::{Monitor, Progress};
 use crate::object::Coverage;
 use crate::okta::{OktaApi, OktaError};
 use crate::plan::{AttributeChange, name_of, type_name, values};
-use crate::store::{ChangeKind, DomainStore, SnapshotReader, StoreError};
+use crate::store::{ChangeKind, DomainStore, LastSides, SnapshotReader, StoreError};
 
 /// What happened to an object between the two sides.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -87,6 +87,15 @@ impl DiffError {
     }
 }
 
+/// What of the differences is shown besides ids and kinds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Shown {
+    /// The names for people.
+    pub names: bool,
+    /// The differences attribute by attribute.
+    pub attributes: bool,
+}
+
 /// Says that no more is wanted (the client has gone).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Stop;
@@ -96,7 +105,7 @@ pub type TakeLine<'a> = &'a mut dyn FnMut(DiffLine) -> Result<(), Stop>;
 
 /// Tells what is different between two snapshots of a domain, type by type.
 ///
-/// The work is proportional to what changed.
+/// The work is proportional to what changed. Without `names` and `attributes` no chunk is opened, and names are `None`.
 ///
 /// # Errors
 ///
@@ -105,34 +114,25 @@ pub fn between(
     domain: &DomainStore,
     from: SnapshotId,
     to: SnapshotId,
-    attributes: bool,
+    Shown { names, attributes }: Shown,
     monitor: &dyn Monitor,
     take: TakeLine<'_>,
 ) -> Result<(), DiffError> {
-    let earlier = domain.reader(from).map_err(DiffError::Store)?;
-    let later = domain.reader(to).map_err(DiffError::Store)?;
-    let mut changes = Vec::new();
-    domain
-        .changes(from, to, &mut |change| {
-            changes.push(change);
-            Ok(())
-        })
-        .map_err(DiffError::Store)?;
-    for change in changes {
+    let mut ended = None;
+    let mut last = LastSides::default();
+    // Both snapshots stay readable meanwhile.
+    let _held = [domain.reader(from), domain.reader(to)];
+    let told = domain.changed_sides(from, to, &mut |change, sides| {
         if monitor.is_cancelled() {
-            return Err(DiffError::Cancelled);
+            ended = Some(DiffError::Cancelled);
+            return Err(StoreError::Cancelled);
         }
-        let body = |reader: &SnapshotReader, wanted: bool| -> Result<Option<Vec<u8>>, DiffError> {
-            if !wanted || change.object_type.entry().bare_relation {
-                return Ok(None);
-            }
-            let stored = reader
-                .get(change.object_type, &change.id)
-                .map_err(DiffError::Store)?;
-            Ok(stored.map(|stored| stored.body))
+        let wanted = (names || attributes) && !change.object_type.entry().bare_relation;
+        let [before, after] = if wanted {
+            domain.sides(sides, &mut last)?
+        } else {
+            [None, None]
         };
-        let before = body(&earlier, change.kind != ChangeKind::Added)?;
-        let after = body(&later, change.kind != ChangeKind::Removed)?;
         let kind = match change.kind {
             ChangeKind::Added => DiffKind::Added,
             ChangeKind::Removed => DiffKind::Removed,
@@ -146,9 +146,15 @@ pub fn between(
             after.as_deref(),
             attributes,
         );
-        take(line).map_err(|Stop| DiffError::Stopped)?;
+        take(line).map_err(|Stop| {
+            ended = Some(DiffError::Stopped);
+            StoreError::Cancelled
+        })
+    });
+    match ended {
+        Some(ended) => Err(ended),
+        None => told.map_err(DiffError::Store),
     }
-    Ok(())
 }
 
 /// Tells what is different between a snapshot and the org as it is now, reading the whole org once.

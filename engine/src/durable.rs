@@ -35,7 +35,11 @@ pub fn create_private_dir(dir: &Path) -> io::Result<()> {
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
             made => made?,
         }
-        sync_dir(parent_of(dir))?;
+        if let Err(error) = sync_dir(parent_of(dir)) {
+            // It must not be taken for durable by who tries again.
+            steps::remove_dir(dir).ok();
+            return Err(error);
+        }
     }
     if dir.is_dir() {
         Ok(())
@@ -50,9 +54,11 @@ pub fn create_private_dir(dir: &Path) -> io::Result<()> {
 ///
 /// # Errors
 ///
-/// When a step fails; then the file is as it was before, and the temporary file is removed where that is possible.
+/// When a step fails; then the file is as it was before, and the temporary file is removed where that is possible. Only if the last step
+/// fails on a file that is replaced, it may be the old or the new one after a loss of power.
 pub fn write_durably(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let dir = parent_of(path);
+    let is_new = !path.exists();
     let temporary = temporary_in(dir)?;
     let written = write_synced(&temporary, bytes).and_then(|()| steps::rename(&temporary, path));
     if let Err(error) = written {
@@ -60,7 +66,14 @@ pub fn write_durably(path: &Path, bytes: &[u8]) -> io::Result<()> {
         steps::remove_file(&temporary).ok();
         return Err(error);
     }
-    sync_dir(dir)
+    if let Err(error) = sync_dir(dir) {
+        if is_new {
+            // Nor must this be taken for durable by who tries again and finds it.
+            steps::remove_file(path).ok();
+        }
+        return Err(error);
+    }
+    Ok(())
 }
 
 /// Puts a file, whose content is synced, in the place of another in the same directory.
@@ -92,6 +105,26 @@ pub(crate) fn remove(path: &Path) -> io::Result<()> {
 /// When the directory cannot be opened or synced.
 pub fn sync_dir(dir: &Path) -> io::Result<()> {
     steps::sync_dir(dir)
+}
+
+/// Makes durable that a file or directory is there that this process has not made, and so are the `levels - 1` directories that hold it.
+///
+/// Who made it may have been killed before that. Directories that this user cannot open are left out: it has made nothing there.
+///
+/// # Errors
+///
+/// When a directory cannot be synced.
+pub(crate) fn sync_entries(path: &Path, levels: usize) -> io::Result<()> {
+    let mut entry = path;
+    for _ in 0..levels {
+        let dir = parent_of(entry);
+        match sync_dir(dir) {
+            Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {}
+            synced => synced?,
+        }
+        entry = dir;
+    }
+    Ok(())
 }
 
 fn parent_of(path: &Path) -> &Path {

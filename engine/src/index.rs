@@ -19,7 +19,9 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use rusqlite::{Connection, ErrorCode, OpenFlags, OptionalExtension, Row, Transaction, params};
+use rusqlite::{
+    Connection, ErrorCode, OpenFlags, OptionalExtension, Row, Transaction, ffi, params,
+};
 
 use crate::chunk::Key;
 use crate::durable;
@@ -94,11 +96,20 @@ impl IndexError {
 
 impl From<rusqlite::Error> for IndexError {
     fn from(error: rusqlite::Error) -> Self {
-        match error.sqlite_error_code() {
-            Some(ErrorCode::DiskFull) => Self::NoSpace,
-            _ => Self::Sqlite(error),
+        if is_no_space(&error) {
+            Self::NoSpace
+        } else {
+            Self::Sqlite(error)
         }
     }
+}
+
+/// Whether SQLite failed because the disk is full. Of the memory that its connections share it says so in another way.
+#[must_use]
+pub fn is_no_space(error: &rusqlite::Error) -> bool {
+    let shared = matches!(error, rusqlite::Error::SqliteFailure(failure, _)
+        if failure.extended_code == ffi::SQLITE_IOERR_SHMSIZE);
+    shared || error.sqlite_error_code() == Some(ErrorCode::DiskFull)
 }
 
 type Result<T> = std::result::Result<T, IndexError>;
@@ -474,7 +485,7 @@ fn open_write(path: &Path) -> Result<Connection> {
     let connection = Connection::open(path)?;
     connection.pragma_update(None, "journal_mode", "WAL")?;
     #[cfg(test)]
-    let connection = faults::watched(connection);
+    let connection = faults::watched(connection, path);
     Ok(connection)
 }
 
@@ -968,14 +979,7 @@ pub(crate) fn apply_head(
     packs: &[PackRow],
 ) -> Result<()> {
     let domain = ensure_domain(transaction, snapshot.domain)?;
-    let mut insert_name = transaction
-        .prepare_cached("INSERT OR REPLACE INTO name (domain, number, text) VALUES (?1, ?2, ?3)")?;
-    for (number, name) in (names_first..).zip(names) {
-        match name {
-            NameText::Clear(text) => insert_name.execute(params![domain, number, text])?,
-            NameText::Sealed(sealed) => insert_name.execute(params![domain, number, sealed])?,
-        };
-    }
+    apply_names(transaction, snapshot.domain, names_first, names)?;
     insert_packs(transaction, domain, packs)?;
     let json = |_| IndexError::Broken {
         what: "a coverage that cannot be written",
@@ -1036,6 +1040,25 @@ fn insert_packs(transaction: &Transaction<'_>, domain: i64, packs: &[PackRow]) -
     Ok(())
 }
 
+/// Writes more of the ids that are new with a snapshot.
+pub(crate) fn apply_names(
+    transaction: &Transaction<'_>,
+    domain: DomainId,
+    first: u32,
+    names: &[NameText],
+) -> Result<()> {
+    let domain = ensure_domain(transaction, domain)?;
+    let mut insert = transaction
+        .prepare_cached("INSERT OR REPLACE INTO name (domain, number, text) VALUES (?1, ?2, ?3)")?;
+    for (number, name) in (first..).zip(names) {
+        match name {
+            NameText::Clear(text) => insert.execute(params![domain, number, text])?,
+            NameText::Sealed(sealed) => insert.execute(params![domain, number, sealed])?,
+        };
+    }
+    Ok(())
+}
+
 /// Writes what a snapshot changes of one type: ends versions and begins others, in order of their keys.
 pub(crate) fn apply_type(
     transaction: &Transaction<'_>,
@@ -1049,9 +1072,7 @@ pub(crate) fn apply_type(
     let mut end = transaction.prepare_cached(
         "UPDATE version SET last = ?4 WHERE space = ?1 AND parent = ?2 AND key = ?3 AND last IS NULL",
     )?;
-    let mut begin = transaction.prepare_cached(
-        "INSERT INTO version (space, parent, key, first, last, place, fingerprint) VALUES (?1, ?2, ?3, ?4, NULL, ?5, ?6)",
-    )?;
+    let mut begin = Begin::new(transaction, space, sequence)?;
     let mut parentage = transaction.prepare_cached(
         "INSERT OR IGNORE INTO parentage (space, key, parent) VALUES (?1, ?2, ?3)",
     )?;
@@ -1064,42 +1085,20 @@ pub(crate) fn apply_type(
             end.execute(params![space, put.key.parent, put.key.key, sequence])?;
         }
         let place = Place::new(chunk_no.of(put.pack, put.chunk)?, put.ordinal);
-        begin.execute(params![
-            space,
-            put.key.parent,
-            put.key.key,
-            sequence,
-            place.0,
-            put.fingerprint
-        ])?;
+        begin.version(put.key, Some((place, put.fingerprint)))?;
         if applied.own_ids_under_parents {
             parentage.execute(params![space, put.key.key, put.key.parent])?;
         }
     }
     for (key, fingerprint) in &applied.lost {
         end.execute(params![space, key.parent, key.key, sequence])?;
-        let place = Place::LOST.0;
-        begin.execute(params![
-            space,
-            key.parent,
-            key.key,
-            sequence,
-            place,
-            fingerprint
-        ])?;
+        begin.version(*key, Some((Place::LOST, *fingerprint)))?;
         if applied.own_ids_under_parents {
             parentage.execute(params![space, key.key, key.parent])?;
         }
     }
     for key in &applied.related {
-        begin.execute(params![
-            space,
-            key.parent,
-            key.key,
-            sequence,
-            None::<i64>,
-            None::<i64>
-        ])?;
+        begin.version(*key, None)?;
     }
     let mut observe = transaction.prepare_cached(
         "INSERT OR REPLACE INTO observation (space, bucket, chunk, digest) VALUES (?1, ?2, ?3, ?4)",
@@ -1108,6 +1107,47 @@ pub(crate) fn apply_type(
         observe.execute(params![space, bucket, chunk_no.of(*pack, *chunk)?, digest])?;
     }
     Ok(())
+}
+
+/// Begins versions of one space with one snapshot. A first backup does so for every object and relation, so what stays the same is
+/// bound once.
+struct Begin<'a> {
+    insert: rusqlite::CachedStatement<'a>,
+    parent: Option<u32>,
+    has_body: Option<bool>,
+}
+
+impl<'a> Begin<'a> {
+    fn new(transaction: &'a Transaction<'_>, space: Space, sequence: u32) -> Result<Self> {
+        let mut insert = transaction.prepare_cached(
+            "INSERT INTO version (space, first, last, parent, key, place, fingerprint) VALUES (?1, ?2, NULL, ?3, ?4, ?5, ?6)",
+        )?;
+        insert.raw_bind_parameter(1, space)?;
+        insert.raw_bind_parameter(2, sequence)?;
+        Ok(Self {
+            insert,
+            parent: None,
+            has_body: None,
+        })
+    }
+
+    fn version(&mut self, key: Key, body: Option<(Place, i64)>) -> Result<()> {
+        if self.parent != Some(key.parent) {
+            self.insert.raw_bind_parameter(3, key.parent)?;
+            self.parent = Some(key.parent);
+        }
+        self.insert.raw_bind_parameter(4, key.key)?;
+        if let Some((place, fingerprint)) = body {
+            self.insert.raw_bind_parameter(5, place.0)?;
+            self.insert.raw_bind_parameter(6, fingerprint)?;
+        } else if self.has_body != Some(false) {
+            self.insert.raw_bind_parameter(5, None::<i64>)?;
+            self.insert.raw_bind_parameter(6, None::<i64>)?;
+        }
+        self.has_body = Some(body.is_some());
+        self.insert.raw_execute()?;
+        Ok(())
+    }
 }
 
 /// Finds the numbers of chunks, remembering the last.

@@ -15,7 +15,11 @@
 //! (24) and sealed bytes. The file provider's wrapped key: `0x01`, nonce (24), sealed key.
 //! State, version 1: `ORGKSTA\x01`, nonce (24), sealed bytes.
 //! Domain keys (inside an envelope), version 1: `0x01`, identity key (32), number of epochs (4), then each epoch's
-//! number (4) and data key (32), oldest first.
+//! number (4) and data key (32), oldest first. Associated data of both sealings of the envelope: `orgkeep domain keys 1`, domain.
+//!
+//! From a data key, BLAKE3's `derive_key` makes the chunk key (context `orgkeep 2026-11 chunk key`) and the record key (`orgkeep
+//! 2026-11 record key`). From the identity key it makes the key of content ids and digests (`orgkeep 2026-11 content id key`), which are
+//! the first 16 bytes of keyed BLAKE3, and the key of what the index may not hold in the clear (`orgkeep 2026-11 index sealing key`).
 
 use std::fmt;
 use std::path::PathBuf;
@@ -27,6 +31,8 @@ use zeroize::Zeroizing;
 use crate::id::{ContentId, DomainId};
 
 mod file;
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) mod fuzzing;
 
 pub use file::{CredentialProvider, FileProvider};
 

@@ -39,9 +39,14 @@ pub mod compare;
 pub mod diff;
 pub mod durable;
 pub mod export;
+#[cfg(any(test, feature = "fuzzing"))]
+#[doc(hidden)]
+pub mod fuzzing;
 pub mod id;
 pub mod index;
 pub mod keys;
+#[doc(hidden)]
+pub mod measuring;
 pub mod monitor;
 pub mod object;
 pub mod okta;

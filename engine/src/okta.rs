@@ -13,6 +13,8 @@ pub mod pager;
 
 mod credentials;
 mod domain;
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) mod fuzzing;
 mod http;
 mod link;
 mod pacer;

@@ -16,11 +16,17 @@
 //!
 //! The directory: `0x01`, the number of chunks, then for each its kind (1 byte: 1 = objects, 2 = observations), the code of its type, its sealed
 //! length and its number of rows (varints).
+//!
+//! All of it is sealed with the chunk key. Associated data of a chunk: `orgkeep chunk 1`, domain (8 bytes), pack (8), its place from 0
+//! (varint), its kind (1), the code of its type (2, little-endian); of the directory: `orgkeep directory 1`, domain, pack.
 
 use crate::blobs::SealedBlob;
 use crate::codec::{DecodeError, Decoder, put_u64, put_usize};
 use crate::id::{DomainId, PackId};
 use crate::keys::{DomainKeys, EpochKeys, KeyError, open, seal};
+
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) mod fuzzing;
 
 const HEAD: &[u8; 8] = b"ORGKPAK\x01";
 const TAIL: &[u8; 8] = b"ORGKDIR\x01";
@@ -133,6 +139,11 @@ impl PackWriter {
             bytes: sealed.len(),
             rows,
         });
+        if self.bytes.len() + sealed.len() > self.bytes.capacity() {
+            // Doubling would take twice what a full pack needs. What is not written to takes no memory.
+            let room = (PACK_BYTES_TARGET + sealed.len()).saturating_sub(self.bytes.len());
+            self.bytes.reserve_exact(room.max(sealed.len()));
+        }
         self.bytes.extend_from_slice(&sealed);
         Ok(place)
     }

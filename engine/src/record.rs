@@ -42,14 +42,14 @@ use std::collections::BTreeMap;
 
 use crate::blobs::SealedBlob;
 use crate::chunk::Key;
-use crate::codec::{
-    DecodeError, Decoder, put_deltas, put_i64, put_sized, put_u64, put_usize, read_deltas,
-};
+use crate::codec::{DecodeError, Decoder, put_i64, put_sized, put_u64, put_usize, read_deltas};
 use crate::id::{DomainId, PackId, SnapshotId};
 use crate::keys::{DomainKeys, KeyError, open, seal};
 use crate::object::Coverage;
 
 mod checkpoint;
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) mod fuzzing;
 mod merged;
 mod moves;
 
@@ -139,6 +139,18 @@ pub(crate) struct Record {
     pub(crate) coverage: BTreeMap<u16, Coverage>,
     pub(crate) counts: BTreeMap<u16, u64>,
     pub(crate) types: Vec<TypeDelta>,
+}
+
+/// The large parts of a record, encoded from where they are instead of being collected in it first.
+pub(crate) struct Parts<'a, 'i> {
+    /// How many ids are new.
+    pub(crate) ids_count: usize,
+    /// The new ids, and whether they are names.
+    pub(crate) ids: &'a mut dyn Iterator<Item = (&'i str, bool)>,
+    /// How many types changed.
+    pub(crate) types_count: usize,
+    /// What [`put_delta`] wrote of each.
+    pub(crate) types: &'a [u8],
 }
 
 /// What says which kind of blob it is: its first bytes, the label that is bound in, and its name in errors.
@@ -243,7 +255,31 @@ impl Record {
         Self::decode(&plain).map_err(RecordError::Decode)
     }
 
+    /// The record as a blob, where its large parts are not in it but in `parts`.
+    pub(crate) fn seal_parts(
+        &self,
+        keys: &DomainKeys,
+        domain: DomainId,
+        snapshot: SnapshotId,
+        parts: Parts<'_, '_>,
+    ) -> Result<SealedBlob, KeyError> {
+        FORM.seal(keys, domain, snapshot.as_bytes(), &self.encode_parts(parts))
+    }
+
     fn encode(&self) -> Vec<u8> {
+        let mut types = Vec::new();
+        for delta in &self.types {
+            delta.encode(&mut types);
+        }
+        self.encode_parts(Parts {
+            ids_count: self.ids.len(),
+            ids: &mut self.ids.iter().map(|id| (id.text.as_str(), id.is_name)),
+            types_count: self.types.len(),
+            types: &types,
+        })
+    }
+
+    fn encode_parts(&self, parts: Parts<'_, '_>) -> Vec<u8> {
         let mut out = vec![VERSION];
         put_u64(&mut out, u64::from(self.sequence));
         match &self.parent {
@@ -257,10 +293,10 @@ impl Record {
         put_i64(&mut out, self.as_of);
         put_sized(&mut out, &self.watermark);
         put_u64(&mut out, u64::from(self.ids_first));
-        put_usize(&mut out, self.ids.len());
-        for id in &self.ids {
-            put_usize(&mut out, id.text.len() << 1 | usize::from(id.is_name));
-            out.extend_from_slice(id.text.as_bytes());
+        put_usize(&mut out, parts.ids_count);
+        for (text, is_name) in parts.ids {
+            put_usize(&mut out, text.len() << 1 | usize::from(is_name));
+            out.extend_from_slice(text.as_bytes());
         }
         put_usize(&mut out, self.packs.len());
         for (pack, bytes) in &self.packs {
@@ -285,10 +321,8 @@ impl Record {
             put_u64(&mut out, u64::from(*code));
             put_u64(&mut out, *count);
         }
-        put_usize(&mut out, self.types.len());
-        for delta in &self.types {
-            delta.encode(&mut out);
-        }
+        put_usize(&mut out, parts.types_count);
+        out.extend_from_slice(parts.types);
         out
     }
 
@@ -389,23 +423,18 @@ impl TypeDelta {
     }
 
     fn encode(&self, out: &mut Vec<u8>) {
-        put_u64(out, u64::from(self.type_code));
-        put_usize(out, self.runs.len());
-        for run in &self.runs {
-            put_usize(out, run.pack);
-            put_usize(out, run.chunk);
-            put_usize(out, run.first);
-            put_usize(out, run.rows);
-        }
-        put_keys(out, &self.removed);
-        put_keys(out, &self.related);
-        put_usize(out, self.observations.len());
-        for found in &self.observations {
-            put_u64(out, u64::from(found.bucket));
-            put_usize(out, found.pack);
-            put_usize(out, found.chunk);
-            out.extend_from_slice(&found.digest);
-        }
+        let list = |keys: &[Key]| {
+            let mut list = KeyList::default();
+            keys.iter().for_each(|key| list.push(*key));
+            list
+        };
+        put_delta(
+            out,
+            self.type_code,
+            &self.runs,
+            [list(&self.removed), list(&self.related)],
+            &self.observations,
+        );
     }
 
     fn decode(from: &mut Decoder<'_>) -> Result<Self, DecodeError> {
@@ -442,17 +471,81 @@ impl TypeDelta {
     }
 }
 
-/// Writes keys, which must come in order, by their parents.
-fn put_keys(out: &mut Vec<u8>, keys: &[Key]) {
-    let groups = || keys.chunk_by(|a, b| a.parent == b.parent);
-    put_usize(out, groups().count());
-    let mut last = 0;
-    for group in groups() {
-        let parent = group.first().map_or(0, |key| key.parent);
-        put_u64(out, u64::from(parent.wrapping_sub(last)));
-        last = parent;
-        put_usize(out, group.len());
-        put_deltas(out, group.iter().map(|key| key.key));
+/// Writes what changed of one type; the lists are what was removed and the new relations.
+pub(crate) fn put_delta(
+    out: &mut Vec<u8>,
+    type_code: u16,
+    runs: &[Run],
+    lists: [KeyList; 2],
+    observations: &[Observations],
+) {
+    put_u64(out, u64::from(type_code));
+    put_usize(out, runs.len());
+    for run in runs {
+        put_usize(out, run.pack);
+        put_usize(out, run.chunk);
+        put_usize(out, run.first);
+        put_usize(out, run.rows);
+    }
+    for list in lists {
+        list.put(out);
+    }
+    put_usize(out, observations.len());
+    for found in observations {
+        put_u64(out, u64::from(found.bucket));
+        put_usize(out, found.pack);
+        put_usize(out, found.chunk);
+        out.extend_from_slice(&found.digest);
+    }
+}
+
+/// A list of keys as a record holds it, by their parents: encoded as they come, which must be in order. One to two bytes a key.
+#[derive(Debug, Default)]
+pub(crate) struct KeyList {
+    groups: usize,
+    bytes: Vec<u8>,
+    /// The parent of the group that is being collected, how many keys it has, the last of them, and their differences.
+    parent: u32,
+    count: usize,
+    last: u32,
+    differences: Vec<u8>,
+    /// The parent of the group before it.
+    parent_before: u32,
+}
+
+impl KeyList {
+    pub(crate) fn push(&mut self, key: Key) {
+        if self.count > 0 && key.parent != self.parent {
+            self.close();
+        }
+        if self.count == 0 {
+            self.parent = key.parent;
+            self.last = 0;
+        }
+        put_i64(
+            &mut self.differences,
+            i64::from(key.key) - i64::from(self.last),
+        );
+        self.last = key.key;
+        self.count += 1;
+    }
+
+    fn close(&mut self) {
+        let difference = self.parent.wrapping_sub(self.parent_before);
+        put_u64(&mut self.bytes, u64::from(difference));
+        self.parent_before = self.parent;
+        put_usize(&mut self.bytes, self.count);
+        self.bytes.append(&mut self.differences);
+        self.groups += 1;
+        self.count = 0;
+    }
+
+    fn put(mut self, out: &mut Vec<u8>) {
+        if self.count > 0 {
+            self.close();
+        }
+        put_usize(out, self.groups);
+        out.extend_from_slice(&self.bytes);
     }
 }
 

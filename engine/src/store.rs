@@ -81,7 +81,7 @@ mod writer;
 mod tests;
 
 pub use domain::DomainStore;
-pub(crate) use domain::chain;
+pub(crate) use domain::{LastSides, chain};
 pub use prune::{PackTally, PruneOptions, PruneReport};
 pub use reader::{SeeId, SeeLost, SeeStored, SnapshotReader};
 pub use reindex::{ReindexReport, StoreProblem};
@@ -628,7 +628,7 @@ impl Inner {
             .blobs
             .list(prefix)?
             .into_iter()
-            .filter_map(|blob| Some((blob.name.strip_prefix(prefix)?.parse().ok()?, blob.name)))
+            .filter_map(|blob| Some((number_of(blob.name.strip_prefix(prefix)?)?, blob.name)))
             .collect();
         found.sort();
         Ok(found)
@@ -640,6 +640,13 @@ impl Inner {
         }
         Ok(())
     }
+}
+
+/// The number that the last part of a name is, as the store writes it.
+pub(crate) fn number_of(text: &str) -> Option<u64> {
+    text.parse()
+        .ok()
+        .filter(|number: &u64| number.to_string() == text)
 }
 
 /// A moment as the store keeps it, in milliseconds since 1970.

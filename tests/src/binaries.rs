@@ -14,7 +14,8 @@ pub struct Binaries {
     pub ctl: PathBuf,
 }
 
-/// The programs, built from the present sources in the profile of the running test.
+/// The programs, built from the present sources in the profile of the running test; or those in the directory that
+/// `ORGKEEP_TEST_BINARIES` names, to let programs of another version make a fixture.
 ///
 /// A test package cannot depend on another package's programs, so cargo is asked for them, once per
 /// run; where they are fresh this costs a fraction of a second.
@@ -24,7 +25,17 @@ pub struct Binaries {
 /// When they cannot be built.
 pub fn binaries() -> &'static Binaries {
     static BINARIES: OnceLock<Binaries> = OnceLock::new();
-    BINARIES.get_or_init(build)
+    BINARIES.get_or_init(|| match env::var_os("ORGKEEP_TEST_BINARIES") {
+        Some(directory) => in_directory(Path::new(&directory)),
+        None => build(),
+    })
+}
+
+fn in_directory(directory: &Path) -> Binaries {
+    Binaries {
+        daemon: directory.join("orgkeepd"),
+        ctl: directory.join("orgkeepctl"),
+    }
 }
 
 fn build() -> Binaries {
@@ -59,8 +70,5 @@ fn build() -> Binaries {
     }
     let status = cargo.status().expect("cargo can be run");
     assert!(status.success(), "the programs under test can be built");
-    Binaries {
-        daemon: profile.join("orgkeepd"),
-        ctl: profile.join("orgkeepctl"),
-    }
+    in_directory(profile)
 }

@@ -265,7 +265,12 @@ pub(crate) fn diff(app: &Arc<App>, call: &Call) -> Result<Answer, Problem> {
         let mut write = |line: diff::DiffLine| rows.row(&document(line, names)).map_err(|_| Stop);
         if let Some(info) = to_info {
             return Ok(diff::between(
-                &store, from.id, info.id, attributes, &Silent, &mut write,
+                &store,
+                from.id,
+                info.id,
+                diff::Shown { names, attributes },
+                &Silent,
+                &mut write,
             )?);
         }
         let domain = app.state()?.domain_by_id(from.domain)?;

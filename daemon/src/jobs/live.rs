@@ -104,6 +104,18 @@ impl Live {
         self.facts().record.clone()
     }
 
+    /// Notes that the job got on since it was begun: being killed is no sign that it cannot be done.
+    pub(crate) fn got_on(&self, app: &App) -> Result<(), Problem> {
+        let mut facts = self.facts();
+        if facts.record.attempts <= 1 {
+            return Ok(());
+        }
+        facts.record.attempts = 1;
+        let record = facts.record.clone();
+        drop(facts);
+        Ok(app.state()?.update_job(&record)?)
+    }
+
     /// What was asked for, JSON.
     pub(crate) fn params(&self, app: &App) -> Result<zeroize::Zeroizing<Vec<u8>>, Problem> {
         let sealed = self.facts().record.params.clone().unwrap_or_default();
@@ -161,8 +173,8 @@ impl Live {
         Ok(())
     }
 
-    /// Makes the end durable. Until it is taken out of the running ones the job still shows as running.
-    pub(super) fn end(&self, app: &App, outcome: Result<Done, Failure>) -> JobRecord {
+    /// Makes the end durable, if it can; gives it. Until it is taken out of the running ones the job still shows as running.
+    pub(super) fn end(&self, app: &App, outcome: Result<Done, Failure>) -> End {
         let facts = self.facts();
         let mut record = facts.record.clone();
         record.progress = serde_json::to_string(&facts.progress).ok();
@@ -203,16 +215,15 @@ impl Live {
             record.finished_at = Some(app.clock.now());
         }
         tracing::info!(job = %self.id, kind = %record.kind, state = %record.state, code = record.error_code.as_deref(), "A job ends");
-        let kept = app.state().and_then(|state| {
-            if let Some(report) = &report {
-                state.set_job_report(self.id, report)?;
-            }
-            Ok(state.update_job(&record)?)
-        });
-        if let Err(problem) = kept {
-            tracing::error!(job = %self.id, code = problem.code(), "A job's end could not be noted; it is taken up again at the next start");
+        let mut end = End {
+            record,
+            report,
+            is_noted: false,
+        };
+        if let Err(problem) = end.note(app) {
+            tracing::error!(job = %self.id, code = problem.code(), "A job's end could not be noted yet; if the daemon ends before, it is taken up again");
         }
-        record
+        end
     }
 
     /// The job as it stands.
@@ -232,6 +243,28 @@ impl Live {
                 ..bare_document(&record)
             },
         }
+    }
+}
+
+/// How a job ended.
+#[derive(Debug)]
+pub(super) struct End {
+    pub(super) record: JobRecord,
+    /// Sealed.
+    report: Option<Vec<u8>>,
+    pub(super) is_noted: bool,
+}
+
+impl End {
+    /// Makes it durable.
+    pub(super) fn note(&mut self, app: &App) -> Result<(), Problem> {
+        let state = app.state()?;
+        if let Some(report) = &self.report {
+            state.set_job_report(self.record.id, report)?;
+        }
+        state.update_job(&self.record)?;
+        self.is_noted = true;
+        Ok(())
     }
 }
 

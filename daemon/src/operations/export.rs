@@ -12,7 +12,7 @@ use orgkeep_engine::clock::Clock;
 use orgkeep_engine::diff::Stop;
 use orgkeep_engine::export;
 use orgkeep_engine::id::SnapshotId;
-use orgkeep_engine::monitor::{Monitor, Progress};
+use orgkeep_engine::monitor::Monitor;
 use orgkeep_engine::store::SnapshotReader;
 use serde::Serialize;
 use tokio::sync::mpsc::error::TrySendError;
@@ -42,7 +42,11 @@ pub(super) fn run(app: &Arc<App>, live: &Arc<Live>) -> Result<Done, Failure> {
         .snapshot
         .parse()
         .map_err(|_| Problem::not_found(format_args!("snapshot `{}`", asked.snapshot)))?;
-    let reader = app.stores.domain(app, domain.id)?.reader(snapshot)?;
+    let reader = app
+        .stores
+        .domain(app, domain.id)?
+        .reader(snapshot)?
+        .for_export();
     let types = if asked.types.is_empty() {
         catalogue::all().collect()
     } else {
@@ -80,7 +84,8 @@ pub(super) fn run(app: &Arc<App>, live: &Arc<Live>) -> Result<Done, Failure> {
     })
 }
 
-/// One file of the archive; gives how many objects it holds, and how many are lost. Its header needs its size, so the type is walked twice: once to count, once to write.
+/// One file of the archive; gives how many objects it holds, and how many are lost. Its header needs its size, so the type is walked twice: once to count,
+/// which is cheap, once to write.
 fn write_type(
     app: &App,
     live: &Live,
@@ -88,13 +93,11 @@ fn write_type(
     object_type: ObjectType,
     archive: &mut tar::Builder<Pieces<'_>>,
 ) -> Result<(u64, u64), Failure> {
-    let mut size = 0u64;
-    let mut count = 0u64;
-    walk(&Counting(live), reader, object_type, &mut |line| {
-        size += line.len() as u64 + 1;
-        count += 1;
-        Ok(())
-    })?;
+    let counted = export::size(reader, object_type, live);
+    let (count, size) = match counted {
+        Err(_) if live.is_cancelled() => return Err(Failure::Cancelled),
+        counted => counted?,
+    };
     let mut header = tar::Header::new_gnu();
     header.set_size(size);
     header.set_mode(0o600);
@@ -132,17 +135,6 @@ fn write_type(
 
 /// A block of a tar archive: files end on whole ones.
 const TAR_BLOCK: [u8; 512] = [0; 512];
-
-/// While a type is only counted nothing is told, but cancelling works.
-struct Counting<'a>(&'a Live);
-
-impl Monitor for Counting<'_> {
-    fn report(&self, _progress: Progress) {}
-
-    fn is_cancelled(&self) -> bool {
-        self.0.is_cancelled()
-    }
-}
 
 /// Gives each line of a type's file; tells how many objects are lost.
 fn walk(
@@ -194,7 +186,8 @@ impl Write for Pieces<'_> {
         if self.buffer.is_empty() {
             return Ok(());
         }
-        let piece = Bytes::from(std::mem::take(&mut self.buffer));
+        let next = Vec::with_capacity(PIECE_BYTES + PIECE_BYTES / 4);
+        let piece = Bytes::from(std::mem::replace(&mut self.buffer, next));
         let mut piece = Ok(piece);
         loop {
             piece = match self.sink.try_send(piece) {

@@ -169,6 +169,7 @@ fn carry_out(
     let api = org::connect(app, domain, scopes, monitor)?;
     let mut journal = StateJournal {
         app: Arc::clone(app),
+        live: Arc::clone(live),
         job: live.id,
         domain: domain.id,
     };
@@ -216,6 +217,7 @@ fn item(action: &ActionReport) -> ReportItem {
 /// A restore's journal in the state database.
 struct StateJournal {
     app: Arc<App>,
+    live: Arc<Live>,
     job: JobId,
     domain: DomainId,
 }
@@ -241,10 +243,10 @@ impl Journal for StateJournal {
                 )?),
                 None => None,
             };
-            Ok(self
-                .app
+            self.app
                 .state()?
-                .append_journal(self.job, &sealed, mapping.as_ref())?)
+                .append_journal(self.job, &sealed, mapping.as_ref())?;
+            self.live.got_on(&self.app)
         };
         append().map_err(failed)
     }

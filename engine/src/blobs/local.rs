@@ -21,6 +21,8 @@ use crate::durable::{self, TEMPORARY_PREFIX};
 pub struct Local {
     root: PathBuf,
     putting: Mutex<()>,
+    /// Directories from which something was deleted, and which could not be synced since.
+    unsynced: Mutex<BTreeSet<PathBuf>>,
 }
 
 impl Local {
@@ -34,16 +36,15 @@ impl Local {
         durable::create_private_dir(root).map_err(fail)?;
         let store = Self {
             root: root.canonicalize().map_err(fail)?,
-            putting: Mutex::new(()),
+            putting: Mutex::default(),
+            unsynced: Mutex::default(),
         };
-        let mut dirs = BTreeSet::from([store.root.clone()]);
+        let mut dirs = vec![store.root.clone()];
         store.walk(&store.root, "", &mut |path, name| {
-            dirs.extend(
-                path.ancestors()
-                    .skip(1)
-                    .take_while(|dir| *dir != store.root)
-                    .map(Path::to_owned),
-            );
+            if name.ends_with('/') {
+                dirs.push(path.to_owned());
+                return Ok(());
+            }
             let leftover = path.file_name().is_some_and(|file| {
                 file.as_encoded_bytes()
                     .starts_with(TEMPORARY_PREFIX.as_bytes())
@@ -54,6 +55,7 @@ impl Local {
             Ok(())
         })?;
         // A process that was killed may have left names that are there, but not durable.
+        durable::sync_entries(&store.root, 2).map_err(fail)?;
         for dir in dirs {
             durable::sync_dir(&dir)
                 .map_err(|source| BlobError::io("sync", &dir.display().to_string(), source))?;
@@ -92,7 +94,18 @@ impl Local {
             .map_err(|source| BlobError::io("read", name, source))
     }
 
-    /// Calls `see` with each file below `dir`, in no order.
+    /// Makes durable what was deleted: nobody may be told that a blob is gone before.
+    fn sync_deleted(&self) -> Result<(), BlobError> {
+        let mut unsynced = self.unsynced.lock().unwrap_or_else(PoisonError::into_inner);
+        while let Some(dir) = unsynced.first() {
+            durable::sync_dir(dir)
+                .map_err(|source| BlobError::io("sync", &dir.display().to_string(), source))?;
+            unsynced.pop_first();
+        }
+        Ok(())
+    }
+
+    /// Calls `see` with each file and directory below `dir`, in no order; the name of a directory ends with `/`.
     fn walk(
         &self,
         dir: &Path,
@@ -112,7 +125,9 @@ impl Local {
             let name = format!("{prefix}{file_name}");
             let kind = entry.file_type().map_err(fail)?;
             if kind.is_dir() {
-                self.walk(&entry.path(), &format!("{name}/"), see)?;
+                let name = format!("{name}/");
+                see(&entry.path(), &name)?;
+                self.walk(&entry.path(), &name, see)?;
             } else if kind.is_file() {
                 see(&entry.path(), &name)?;
             }
@@ -169,6 +184,7 @@ impl BlobStore for Local {
 
     fn list(&self, prefix: &str) -> Result<Vec<BlobInfo>, BlobError> {
         check_prefix(prefix)?;
+        self.sync_deleted()?;
         let mut found = Vec::new();
         self.walk(&self.root.join(prefix), prefix, &mut |path, name| {
             if check_name(name).is_ok() {
@@ -193,13 +209,15 @@ impl BlobStore for Local {
         let path = self.path(name)?;
         let fail = |source| BlobError::io("delete", name, source);
         match fs::symlink_metadata(&path) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return self.sync_deleted(),
             found => found.map_err(fail)?,
         };
         durable::remove(&path).map_err(fail)?;
-        path.parent()
-            .map_or(Ok(()), durable::sync_dir)
-            .map_err(fail)
+        if let Some(dir) = path.parent() {
+            let mut unsynced = self.unsynced.lock().unwrap_or_else(PoisonError::into_inner);
+            unsynced.insert(dir.to_owned());
+        }
+        self.sync_deleted()
     }
 
     fn size(&self, name: &str) -> Result<u64, BlobError> {

@@ -50,7 +50,7 @@ impl Json {
             Self::Bool(true) => out.extend_from_slice(b"true"),
             Self::Bool(false) => out.extend_from_slice(b"false"),
             Self::Number(text) => out.extend_from_slice(text.as_bytes()),
-            Self::String(text) => write_string(out, text),
+            Self::String(text) => write_string(out, text.as_bytes()),
             Self::Array(items) => {
                 out.push(b'[');
                 for (place, item) in items.iter().enumerate() {
@@ -70,7 +70,7 @@ impl Json {
                 }) {
                     members.sort_by_cached_key(|(key, _)| {
                         let mut escaped = Vec::new();
-                        write_escaped(&mut escaped, key);
+                        write_escaped(&mut escaped, key.as_bytes());
                         escaped
                     });
                 }
@@ -78,7 +78,7 @@ impl Json {
                     if place > 0 {
                         out.push(b',');
                     }
-                    write_string(out, key);
+                    write_string(out, key.as_bytes());
                     out.push(b':');
                     value.write(out);
                 }
@@ -247,17 +247,14 @@ impl Parser<'_> {
                 Ok(Json::Array(items))
             }
             Some(b'"') => Ok(Json::String(self.json_string()?)),
-            Some(b't') => self
-                .word(&mut Vec::new(), b"true")
-                .map(|()| Json::Bool(true)),
-            Some(b'f') => self
-                .word(&mut Vec::new(), b"false")
-                .map(|()| Json::Bool(false)),
-            Some(b'n') => self.word(&mut Vec::new(), b"null").map(|()| Json::Null),
+            Some(b't') => self.word(b"true").map(|()| Json::Bool(true)),
+            Some(b'f') => self.word(b"false").map(|()| Json::Bool(false)),
+            Some(b'n') => self.word(b"null").map(|()| Json::Null),
             _ => {
-                let mut text = Vec::new();
-                self.number(&mut text)?;
-                Ok(Json::Number(String::from_utf8_lossy(&text).into_owned()))
+                let start = self.at;
+                self.number()?;
+                let text = self.bytes.get(start..self.at).unwrap_or_default();
+                Ok(Json::Number(String::from_utf8_lossy(text).into_owned()))
             }
         }
     }

@@ -52,6 +52,9 @@ pub(super) fn parse_quoted(raw: &[u8]) -> Option<i64> {
     valid.then(|| (((days * 24 + hour) * 60 + minute) * 60 + second) * 1000 + millis)
 }
 
+/// The bytes that [`write`] writes: years have four digits.
+pub(super) const LENGTH: usize = 24;
+
 /// Writes what [`parse_quoted`] read, without quotes.
 pub(super) fn write(out: &mut Vec<u8>, moment: i64) {
     let (year, month, day) = civil_from_days(moment.div_euclid(86_400_000));

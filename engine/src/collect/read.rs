@@ -2,9 +2,10 @@
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use super::paths::{expand, last_segment};
-use crate::canonical::{self, Json, top_level_str};
+use crate::canonical::{Divider, Json, top_level_str};
 use crate::catalogue::{Attachment, IdRule, Listing, ObjectType, SystemMark};
 use crate::monitor::Monitor;
 use crate::object::Canonical;
@@ -23,6 +24,8 @@ pub(super) struct Reader<'a> {
     /// The needed types under each type that has such.
     children: BTreeMap<ObjectType, Vec<ObjectType>>,
     pub(super) monitor: &'a dyn Monitor,
+    /// Held by whoever gathers a long list.
+    long_list: Mutex<()>,
 }
 
 /// An object that other objects live under.
@@ -55,6 +58,26 @@ pub(super) struct Items {
     pub(super) bytes: usize,
     /// Why an item could not be kept, if one could not.
     pub(super) broken: Option<String>,
+}
+
+/// Why an item cannot be kept that nothing can be called by.
+pub(super) const NO_ID: &str = "an object has no id";
+
+/// The key of a relation that says nothing beyond its two ends; `None` for an item without one, and for other types.
+pub(super) fn bare_key(object_type: ObjectType, raw: &[u8]) -> Option<Cow<'_, str>> {
+    let IdRule::UnderParent(name) = object_type.entry().id else {
+        return None;
+    };
+    top_level_str(raw, name).filter(|text| !text.is_empty())
+}
+
+/// What is the same for all items of a page.
+struct Taking<'a> {
+    object_type: ObjectType,
+    parent: Option<&'a str>,
+    is_wanted: bool,
+    /// The needed types that live under these objects.
+    children: Option<&'a [ObjectType]>,
 }
 
 /// An item that cannot be kept, or a request that its reading needed and that failed.
@@ -96,6 +119,7 @@ impl<'a> Reader<'a> {
             needed,
             children,
             monitor,
+            long_list: Mutex::default(),
         }
     }
 
@@ -125,6 +149,13 @@ impl<'a> Reader<'a> {
         }
     }
 
+    /// Waits until nobody else gathers a long list.
+    pub(super) fn begin_long_list(&self) -> MutexGuard<'_, ()> {
+        self.long_list
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Brings the items of one page into canonical form.
     ///
     /// `filter`: the value that each item's `type` must have, because a server may drop a filter from the next
@@ -134,27 +165,34 @@ impl<'a> Reader<'a> {
     ///
     /// When an item needs a further request and that fails. An item that cannot be kept is no error but
     /// [`Items::broken`].
-    pub(super) fn items(
+    pub(super) fn items<'p>(
         &self,
         object_type: ObjectType,
         parent: Option<&Parent>,
-        raw: &[&[u8]],
+        raw: impl ExactSizeIterator<Item = &'p [u8]>,
         filter: Option<&str>,
     ) -> Result<Items, OktaError> {
         let mut items = Items {
             count: u64::try_from(raw.len()).unwrap_or(u64::MAX),
             ..Items::default()
         };
-        if self.is_wanted(object_type) {
+        let taking = Taking {
+            object_type,
+            parent: parent.map(|parent| parent.id.as_str()),
+            is_wanted: self.is_wanted(object_type),
+            children: self.children.get(&object_type).map(Vec::as_slice),
+        };
+        if taking.is_wanted {
             items.objects.reserve(raw.len());
         }
+        let mut divider = Divider::default();
         for item in raw {
             if filter.is_some_and(|wanted| {
                 top_level_str(item, "type").is_some_and(|theirs| theirs != wanted)
             }) {
                 continue;
             }
-            match self.item(object_type, parent, item, &mut items) {
+            match self.item(&taking, item, &mut divider, &mut items) {
                 Ok(()) => {}
                 Err(ItemError::Broken(reason)) => {
                     items.broken.get_or_insert(reason);
@@ -167,23 +205,23 @@ impl<'a> Reader<'a> {
 
     fn item(
         &self,
-        object_type: ObjectType,
-        parent: Option<&Parent>,
+        taking: &Taking<'_>,
         raw: &[u8],
+        divider: &mut Divider,
         items: &mut Items,
     ) -> Result<(), ItemError> {
-        let parent_id = parent.map(|parent| parent.id.as_str());
-        let id = identify(object_type, raw, parent_id)
-            .ok_or_else(|| ItemError::Broken("an object has no id".to_owned()))?;
-        if let Some(as_parent) = self.as_parent(object_type, &id, parent_id, raw) {
+        let object_type = taking.object_type;
+        let id = identify(object_type, raw, taking.parent)
+            .ok_or_else(|| ItemError::Broken(NO_ID.to_owned()))?;
+        if let Some(children) = taking.children {
+            let as_parent = as_parent(object_type, &id, taking.parent, children, raw);
             items.parents.push(as_parent);
         }
-        if !self.is_wanted(object_type) {
+        if !taking.is_wanted {
             return Ok(());
         }
-        let object = self.canonical(object_type, id, parent_id, raw)?;
-        items.bytes +=
-            size_of::<Canonical>() + object.id.len() + object.body.len() + object.observed.len();
+        let object = self.canonical(object_type, id, taking.parent, raw, divider)?;
+        items.bytes += bytes_of(&object);
         items.objects.push(object);
         Ok(())
     }
@@ -194,12 +232,13 @@ impl<'a> Reader<'a> {
         id: String,
         parent: Option<&str>,
         raw: &[u8],
+        divider: &mut Divider,
     ) -> Result<Canonical, ItemError> {
         let raw = match object_type.entry().attachment {
             Some(attachment) => Cow::Owned(attached(self.api, &attachment, &id, raw)?),
             None => Cow::Borrowed(raw),
         };
-        let split = canonical::canonical(object_type, &raw).map_err(|error| {
+        let split = divider.divide(object_type, &raw).map_err(|error| {
             ItemError::Broken(format!(
                 "the object {} cannot be kept: {error}",
                 shown(object_type, &id)
@@ -211,29 +250,6 @@ impl<'a> Reader<'a> {
             parent: parent.map(str::to_owned),
             body: split.body,
             observed: split.observed,
-        })
-    }
-
-    /// What an object is to the types that live under it; `None` if no such type is needed.
-    fn as_parent(
-        &self,
-        object_type: ObjectType,
-        id: &str,
-        parent: Option<&str>,
-        raw: &[u8],
-    ) -> Option<Parent> {
-        let children = self.children.get(&object_type)?;
-        let read = children.iter().filter(|child| !skips(**child, raw));
-        Some(Parent {
-            object_type,
-            id: id.to_owned(),
-            parent: parent.map(str::to_owned),
-            children: read
-                .map(|child| Child {
-                    object_type: *child,
-                    via: link_of(*child, raw),
-                })
-                .collect(),
         })
     }
 
@@ -259,11 +275,45 @@ impl<'a> Reader<'a> {
     ) -> Result<Option<Items>, OktaError> {
         match self.api.send(&Call::get(path)) {
             Ok(reply) => self
-                .items(object_type, parent, &[&reply.body], None)
+                .items(
+                    object_type,
+                    parent,
+                    [reply.body.as_slice()].into_iter(),
+                    None,
+                )
                 .map(Some),
             Err(error) if error.is_gone() => Ok(None),
             Err(error) => Err(error),
         }
+    }
+}
+
+/// The memory that an object takes.
+pub(super) fn bytes_of(object: &Canonical) -> usize {
+    let parent = object.parent.as_ref().map_or(0, String::len);
+    let text = object.id.len() + parent + object.body.len() + object.observed.len();
+    size_of::<Canonical>() + text
+}
+
+/// What an object is to the types that live under it.
+fn as_parent(
+    object_type: ObjectType,
+    id: &str,
+    parent: Option<&str>,
+    children: &[ObjectType],
+    raw: &[u8],
+) -> Parent {
+    let read = children.iter().filter(|child| !skips(**child, raw));
+    Parent {
+        object_type,
+        id: id.to_owned(),
+        parent: parent.map(str::to_owned),
+        children: read
+            .map(|child| Child {
+                object_type: *child,
+                via: link_of(*child, raw),
+            })
+            .collect(),
     }
 }
 
@@ -319,7 +369,7 @@ pub(super) fn identify(
     let field = |name| top_level_str(raw, name).filter(|text| !text.is_empty());
     match object_type.entry().id {
         IdRule::Field(name) => field(name).map(Cow::into_owned),
-        IdRule::UnderParent(name) => Some(format!("{}/{}", parent?, field(name)?)),
+        IdRule::UnderParent(name) => Some([parent?, "/", &*field(name)?].concat()),
         IdRule::UrlTail(name) => last_segment(&field(name)?).map(str::to_owned),
         IdRule::UrlTailUnderParent(name) => {
             Some(format!("{}/{}", parent?, last_segment(&field(name)?)?))
@@ -447,11 +497,11 @@ fn find_in_list(
             Err(error) => return Err(error),
         };
         let found = page
-            .items()?
-            .into_iter()
+            .items()
             .find(|item| top_level_str(item, "id").is_some_and(|id| id == key));
         if let Some(item) = found {
-            return reader.items(object_type, parent, &[item], None).map(Some);
+            let item = [item].into_iter();
+            return reader.items(object_type, parent, item, None).map(Some);
         }
     }
 }

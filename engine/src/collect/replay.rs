@@ -395,8 +395,8 @@ impl<S: Sink> Replay<'_, '_, S> {
             .cloned()
             .unwrap_or_default();
         if self.reader.is_wanted(object_type) && self.outcomes.is_whole(object_type) {
-            for id in before.difference(&now) {
-                self.reread(object_type, id)?;
+            for id in before.missing_in(&now) {
+                self.reread(object_type, &id)?;
             }
         }
         self.known

@@ -1,25 +1,35 @@
 //! The full sweep: a pool of workers reads every list, the calling thread gives it to the sink.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
-use std::sync::{Condvar, Mutex, PoisonError};
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 
 use super::CollectError;
 use super::failure::Outcomes;
+use super::ids::IdSet;
 use super::paths::{expand, limit, query_value};
-use super::read::{Child, Items, Parent, Reader};
+use super::read::{Child, Items, NO_ID, Parent, Reader, bare_key, bytes_of};
 use crate::canonical::top_level_str;
 use crate::catalogue::{Listing, ObjectType};
 use crate::monitor::Progress;
-use crate::object::{Canonical, Sink};
+use crate::object::{Canonical, Keys, Sink};
 use crate::okta::OktaError;
 use crate::okta::pager::Pager;
 
 /// The most bytes of canonical objects that wait for the sink.
-const QUEUE_BYTES_MAX: usize = 8 << 20;
+const QUEUE_BYTES_MAX: usize = 2 << 20;
 
 /// The children of one parent are given as one list up to this size; a larger list is given in parts.
 const CHILDREN_BYTES_MAX: usize = 16 << 20;
+
+/// The keys of relations under one parent are given as one list up to this size: some two million of them.
+const KEYS_BYTES_MAX: usize = 64 << 20;
+
+/// How many relations of a list that is larger are given at a time.
+const KEYS_PART: usize = 4096;
+
+/// A list that is larger is gathered by one worker at a time; the others wait with theirs when they get there.
+const LONG_LIST_BYTES: usize = 2 << 20;
 
 /// How often a list that moves while it is read is read at most.
 pub(super) const LISTINGS_MAX: u32 = 4;
@@ -33,7 +43,7 @@ pub(super) struct Known {
     /// The parents of every type that has children, by id.
     pub(super) parents: BTreeMap<ObjectType, BTreeMap<String, Parent>>,
     /// The ids of types that are listed as a whole.
-    pub(super) seen: BTreeMap<ObjectType, BTreeSet<String>>,
+    pub(super) seen: BTreeMap<ObjectType, IdSet>,
     /// Types of which some list had more than one page.
     pub(super) paged: BTreeSet<ObjectType>,
     /// Types of which a list showed an object twice: it moved while it was read, and what came twice may have
@@ -66,6 +76,12 @@ pub(super) enum Message {
         object_type: ObjectType,
         parent: String,
         children: Vec<Canonical>,
+    },
+    /// The children of a type that says nothing beyond parent and key.
+    Related {
+        object_type: ObjectType,
+        parent: String,
+        keys: Keys,
     },
     Parents(Vec<Parent>),
     /// A parent that its own document shows to be gone.
@@ -183,7 +199,7 @@ pub(super) fn take<S: Sink>(
             let count = objects.len();
             if !object_type.has_parent() {
                 let seen = known.seen.entry(object_type).or_default();
-                let known_already = |object: &&Canonical| !seen.insert(object.id.clone());
+                let known_already = |object: &&Canonical| !seen.insert(&object.id);
                 if objects.iter().filter(known_already).count() > 0 {
                     known.moved.insert(object_type);
                 }
@@ -202,6 +218,15 @@ pub(super) fn take<S: Sink>(
             sink.children(object_type, &parent, children)
                 .map_err(CollectError::Sink)?;
             progress(object_type, count);
+        }
+        Message::Related {
+            object_type,
+            parent,
+            keys,
+        } => {
+            sink.related(object_type, &parent, &keys)
+                .map_err(CollectError::Sink)?;
+            progress(object_type, keys.len());
         }
         Message::Parents(parents) => {
             for parent in parents {
@@ -313,14 +338,14 @@ fn list(
     let (mut count, mut filled) = (0u64, 0u64);
     while let Some(page) = pages.next_page()? {
         reader.check_cancelled()?;
-        let raw = page.items()?;
-        filled += u64::from(!raw.is_empty());
+        let raw = page.items();
+        filled += u64::from(raw.len() > 0);
         count += u64::try_from(raw.len()).unwrap_or(0);
         if filled == 2 {
             output.tell(0, Message::Paged(object_type))?;
         }
         if then_get {
-            for item in &raw {
+            for item in raw {
                 match top_level_str(item, "id") {
                     Some(id) => output.add(Work::Get {
                         object_type,
@@ -330,7 +355,7 @@ fn list(
                 }
             }
         } else {
-            let items = reader.items(object_type, None, &raw, filter)?;
+            let items = reader.items(object_type, None, raw, filter)?;
             hand_on(object_type, items, output)?;
         }
     }
@@ -348,7 +373,7 @@ fn list(
 fn no_id(object_type: ObjectType) -> Message {
     Message::Incomplete {
         object_type,
-        reason: "an object has no id".to_owned(),
+        reason: NO_ID.to_owned(),
     }
 }
 
@@ -516,11 +541,23 @@ fn list_under(
         Some(&parent.id),
         parent.parent.as_deref(),
     );
+    if object_type.entry().bare_relation && reader.is_wanted(object_type) {
+        return keys_under(reader, object_type, parent, &path, output);
+    }
     let mut all = Items::default();
+    let mut long_list = None;
     let mut requests_minimum = 0;
     let mut in_parts = false;
     for attempt in 1..=LISTINGS_MAX {
-        let listed = read_under(reader, object_type, parent, &path, &mut all, output)?;
+        let listed = read_under(
+            reader,
+            object_type,
+            parent,
+            &path,
+            &mut all,
+            output,
+            &mut long_list,
+        )?;
         in_parts |= listed.in_parts;
         let minimum = pages_minimum(&path, listed.count, listed.filled);
         requests_minimum = minimum.max(requests_minimum);
@@ -560,6 +597,7 @@ fn list_under(
         };
         output.tell(all.bytes, message)?;
     }
+    drop(long_list);
     open_up(all.parents, output)?;
     output.tell(
         0,
@@ -568,6 +606,122 @@ fn list_under(
             requests_minimum,
         },
     )
+}
+
+/// Reads the relations under a parent that say nothing beyond their two ends.
+fn keys_under(
+    reader: &Reader<'_>,
+    object_type: ObjectType,
+    parent: &Parent,
+    path: &str,
+    output: &dyn Output,
+) -> Result<(), OktaError> {
+    let mut all = Keys::default();
+    let mut broken = None;
+    let mut long_list = None;
+    let mut requests_minimum = 0;
+    for attempt in 1..=LISTINGS_MAX {
+        let mut pages = Pager::new(reader.api, path, object_type.entry().items_property);
+        let mut now = Keys::default();
+        let (mut count, mut filled) = (0u64, 0u64);
+        while let Some(page) = pages.next_page()? {
+            reader.check_cancelled()?;
+            if page.restarted {
+                all.append(&std::mem::take(&mut now));
+                (count, filled) = (0, 0);
+            }
+            let items = page.items();
+            filled += u64::from(items.len() > 0);
+            count += u64::try_from(items.len()).unwrap_or(0);
+            for item in items {
+                match bare_key(object_type, item) {
+                    Some(key) => now.push(&key),
+                    None => broken = broken.or(Some(NO_ID)),
+                }
+            }
+            let bytes = all.bytes() + now.bytes();
+            if bytes > LONG_LIST_BYTES && long_list.is_none() {
+                long_list = Some(reader.begin_long_list());
+            }
+        }
+        let read = now.len();
+        now = now.sorted();
+        let repeated = read > now.len();
+        if all.is_empty() {
+            all = now;
+        } else {
+            all.append(&now);
+            all = all.sorted();
+        }
+        requests_minimum = pages_minimum(path, count, filled).max(requests_minimum);
+        if filled > 1 {
+            output.tell(0, Message::Paged(object_type))?;
+        }
+        if !repeated {
+            break;
+        }
+        // The list moved while it was read: what came twice may have taken the place of what did not come.
+        if attempt == LISTINGS_MAX {
+            broken = broken.or(Some(MOVING));
+        }
+    }
+    give_keys(object_type, parent, all, broken, output)?;
+    drop(long_list);
+    output.tell(
+        0,
+        Message::Complete {
+            object_type,
+            requests_minimum,
+        },
+    )
+}
+
+/// Gives relations as one list, or, where the list is not whole or too large, one by one.
+fn give_keys(
+    object_type: ObjectType,
+    parent: &Parent,
+    keys: Keys,
+    broken: Option<&str>,
+    output: &dyn Output,
+) -> Result<(), OktaError> {
+    if broken.is_none() && keys.bytes() <= KEYS_BYTES_MAX {
+        let parent = parent.id.clone();
+        return output.tell(
+            keys.bytes(),
+            Message::Related {
+                object_type,
+                parent,
+                keys,
+            },
+        );
+    }
+    if let Some(reason) = broken {
+        let reason = reason.to_owned();
+        output.tell(
+            0,
+            Message::Incomplete {
+                object_type,
+                reason,
+            },
+        )?;
+    }
+    let mut relations = keys
+        .iter()
+        .map(|key| Keys::relation(object_type, &parent.id, key));
+    loop {
+        let objects: Vec<Canonical> = relations.by_ref().take(KEYS_PART).collect();
+        if objects.is_empty() {
+            return Ok(());
+        }
+        let bytes = objects.iter().map(bytes_of).sum();
+        output.tell(
+            bytes,
+            Message::Objects {
+                object_type,
+                objects,
+            },
+        )?;
+    }
 }
 
 /// How one reading of a list under a parent went.
@@ -582,14 +736,15 @@ struct Listed {
     in_parts: bool,
 }
 
-/// Reads the list under a parent into `all`; of equal ids the last one read counts.
-fn read_under(
-    reader: &Reader<'_>,
+/// Reads the list under a parent into `all`; of equal ids the last one read counts. `long_list` is taken when it grows long.
+fn read_under<'r>(
+    reader: &'r Reader<'_>,
     object_type: ObjectType,
     parent: &Parent,
     path: &str,
     all: &mut Items,
     output: &dyn Output,
+    long_list: &mut Option<MutexGuard<'r, ()>>,
 ) -> Result<Listed, OktaError> {
     let mut pages = Pager::new(reader.api, path, object_type.entry().items_property);
     let mut listed = Listed::default();
@@ -601,13 +756,16 @@ fn read_under(
             listed.count = 0;
             listed.filled = 0;
         }
-        let items = reader.items(object_type, Some(parent), &page.items()?, None)?;
+        let items = reader.items(object_type, Some(parent), page.items(), None)?;
         listed.filled += u64::from(items.count > 0);
         listed.count += items.count;
         all.bytes += items.bytes;
         all.objects.extend(items.objects);
         all.parents.extend(items.parents);
         all.broken = all.broken.take().or(items.broken);
+        if all.bytes > LONG_LIST_BYTES && long_list.is_none() {
+            *long_list = Some(reader.begin_long_list());
+        }
         if all.bytes > CHILDREN_BYTES_MAX {
             listed.in_parts = true;
             earlier.append(&mut all.objects);

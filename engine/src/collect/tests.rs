@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::convert::Infallible;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use super::*;
 use crate::okta::testing::{Act, Ears, Seen, Server, TestClock, answer};
@@ -12,6 +13,8 @@ use crate::okta::{Credentials, Http, HttpOptions};
 #[derive(Debug, Default)]
 struct Kept {
     ids: BTreeSet<String>,
+    /// The parents whose children were given as one list.
+    whole: BTreeSet<String>,
     coverage: BTreeMap<&'static str, Coverage>,
 }
 
@@ -26,9 +29,10 @@ impl Sink for Kept {
     fn children(
         &mut self,
         _object_type: ObjectType,
-        _parent: &str,
+        parent: &str,
         children: Vec<Canonical>,
     ) -> Result<(), Infallible> {
+        self.whole.insert(parent.to_owned());
         self.ids.extend(children.into_iter().map(|child| child.id));
         Ok(())
     }
@@ -248,6 +252,95 @@ fn the_members_of_a_group_are_gone_only_when_okta_says_that_the_group_is() {
         );
         assert!(kept.ids.contains("00g1"));
     }
+}
+
+#[test]
+fn the_members_of_a_group_are_a_whole_list_only_if_each_has_an_id_and_none_moved() {
+    const A: &str = r#"{"id":"00ua","profile":{"a":"}],"}}"#;
+    const B: &str = r#"{"\u0069d":"00ub"}"#;
+    // Each case: the two pages of the first reading and of every later one, the members, whether the list is whole.
+    let cases = [
+        ("two", [A, B], [A, B], vec!["00ua", "00ub"], true),
+        (
+            "one twice at first",
+            [A, A],
+            [A, B],
+            vec!["00ua", "00ub"],
+            true,
+        ),
+        ("one twice always", [A, A], [A, A], vec!["00ua"], false),
+        (
+            "one without an id",
+            [A, r#"{"id":1}"#],
+            [A, B],
+            vec!["00ua"],
+            false,
+        ),
+        (
+            "one with no id",
+            [A, r#"{"id":""}"#],
+            [A, B],
+            vec!["00ua"],
+            false,
+        ),
+    ];
+    for (what, first, later, members, whole) in cases {
+        let readings = AtomicUsize::new(0);
+        let (kept, server) = collected(&["group_member"], move |seen| {
+            if seen.path.starts_with("/api/v1/groups?") {
+                let group = r#"[{"id":"00g1","type":"OKTA_GROUP","profile":{"name":"a"}}]"#;
+                return Some(answer(200, group));
+            }
+            let is_second = seen.path.contains("after=");
+            if !is_second {
+                readings.fetch_add(1, Ordering::SeqCst);
+            }
+            let is_first = readings.load(Ordering::SeqCst) == 1;
+            let page = if is_first { first } else { later };
+            let act = answer(200, &format!("[{}]", page[usize::from(is_second)]));
+            Some(if is_second {
+                act
+            } else {
+                act.with("link", "</api/v1/groups/00g1/users?after=x>; rel=\"next\"")
+            })
+        });
+        let wanted = members.iter().map(|member| format!("00g1/{member}"));
+        assert_eq!(kept.ids, wanted.collect(), "{what}");
+        assert_eq!(kept.whole.contains("00g1"), whole, "{what}");
+        let coverage = &kept.coverage["group_member"];
+        assert_eq!(
+            *coverage == Coverage::Complete,
+            whole,
+            "{what}: {coverage:?}"
+        );
+        let readings = if first[0] == first[1] { 2 } else { 1 };
+        assert!(
+            server.count("/api/v1/groups/00g1/users") >= 2 * readings,
+            "{what}"
+        );
+    }
+}
+
+#[test]
+fn a_list_of_members_that_begins_again_is_whole() {
+    let expired = AtomicBool::new(false);
+    let (kept, _) = collected(&["group_member"], move |seen| {
+        let act = match (
+            seen.path.starts_with("/api/v1/groups?"),
+            seen.path.contains("after="),
+        ) {
+            (true, _) => answer(200, r#"[{"id":"00g1","type":"OKTA_GROUP"}]"#),
+            (false, true) if !expired.swap(true, Ordering::SeqCst) => error(400, "E0000031"),
+            (false, true) => answer(200, r#"[{"id":"00ub"}]"#),
+            (false, false) => answer(200, r#"[{"id":"00ua"}]"#)
+                .with("link", "</api/v1/groups/00g1/users?after=x>; rel=\"next\""),
+        };
+        Some(act)
+    });
+    assert_eq!(kept.coverage["group_member"], Coverage::Complete);
+    let wanted = ["00g1/00ua", "00g1/00ub"].map(str::to_owned);
+    assert_eq!(kept.ids, BTreeSet::from(wanted));
+    assert!(kept.whole.contains("00g1"));
 }
 
 #[test]

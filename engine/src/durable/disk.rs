@@ -9,6 +9,10 @@ pub(super) fn create_dir(dir: &Path) -> io::Result<()> {
     DirBuilder::new().mode(0o700).create(dir)
 }
 
+pub(super) fn remove_dir(dir: &Path) -> io::Result<()> {
+    fs::remove_dir(dir)
+}
+
 pub(super) fn write_new(path: &Path, bytes: &[u8]) -> io::Result<File> {
     let mut file = OpenOptions::new()
         .write(true)

@@ -1,47 +1,35 @@
-//! Commits that fail where a test plans it.
-//!
-//! A plan holds for the thread that made it, and for every index.
+//! Indexes whose commits are counted and fail as planned, and that can be full.
 
 use std::cell::Cell;
+use std::path::{Path, PathBuf};
 
 use rusqlite::Connection;
 
-/// The step to fail at, whether all later ones fail too, and how many there were.
-#[derive(Clone, Copy)]
-struct Plan {
-    at: u64,
-    for_good: bool,
-    commits: u64,
-}
+use crate::durable::faults;
 
 thread_local! {
-    static PLAN: Cell<Option<Plan>> = const { Cell::new(None) };
+    static MORE: Cell<Option<u32>> = const { Cell::new(None) };
 }
 
-/// Plans for the `at`-th commit from now on (the first is 1), and all later ones if it is `for_good`.
-pub(crate) fn plan(at: u64, for_good: bool) {
-    PLAN.set(Some(Plan {
-        at,
-        for_good,
-        commits: 0,
-    }));
+/// From now on, each index that this thread opens for writing can grow by so many pages and no more; `None`: as it likes.
+pub(crate) fn let_grow(pages: Option<u32>) {
+    MORE.set(pages);
 }
 
-/// Ends the plan. Gives whether the planned commit was reached.
-pub(crate) fn end() -> bool {
-    PLAN.take().is_some_and(|plan| plan.commits >= plan.at)
-}
-
-/// Makes the commits of a connection fail as planned.
-pub(super) fn watched(mut connection: Connection) -> Connection {
-    let hook = || {
-        let Some(mut plan) = PLAN.get() else {
-            return false;
-        };
-        plan.commits += 1;
-        PLAN.set(Some(plan));
-        plan.commits == plan.at || (plan.for_good && plan.commits > plan.at)
-    };
-    connection.commit_hook(Some(hook)).unwrap();
+/// Makes the commits of a connection fail as planned, and limits its size.
+pub(super) fn watched(mut connection: Connection, path: &Path) -> Connection {
+    let path: PathBuf = path.to_owned();
+    connection
+        .commit_hook(Some(move || faults::commit(&path)))
+        .unwrap();
+    if let Some(more) = MORE.get() {
+        let pages: u32 = connection
+            .pragma_query_value(None, "page_count", |row| row.get(0))
+            .unwrap();
+        let limit = pages.max(1) + more;
+        connection
+            .pragma_update_and_check(None, "max_page_count", limit, |_| Ok(()))
+            .unwrap();
+    }
     connection
 }

@@ -87,7 +87,13 @@ impl KeyProvider for FileProvider {
     fn wrap(&self, aad: &[u8], plaintext: &[u8]) -> Result<Vec<u8>, KeyError> {
         let key = match self.key() {
             Err(KeyError::Missing { .. }) => self.create()?,
-            other => other?,
+            found => {
+                let key = found?;
+                // Nothing may be wrapped by a key that a loss of power could take away.
+                durable::sync_entries(&self.path, 2)
+                    .map_err(|source| unavailable(&self.path, source))?;
+                key
+            }
         };
         wrap_with(&key, aad, plaintext)
     }
@@ -140,7 +146,7 @@ impl KeyProvider for CredentialProvider {
     }
 }
 
-fn parse_key(bytes: &[u8]) -> Option<Key> {
+pub(super) fn parse_key(bytes: &[u8]) -> Option<Key> {
     if bytes.len() == KEY_BYTES {
         return to_key(bytes).ok();
     }

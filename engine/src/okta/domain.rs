@@ -107,6 +107,9 @@ impl FromStr for OktaDomain {
             .unwrap_or_default()
             .trim_matches(['[', ']'])
             .to_owned();
+        if host.split('.').any(str::is_empty) {
+            return Err(refused("a part of the host's name is empty"));
+        }
         if let Some(right) = without_admin(&host) {
             return Err(OktaError::AdminHost { host, right });
         }
@@ -187,6 +190,8 @@ mod tests {
             "https://a:b@acme.okta.com",
             "https://acme.okta.com/admin",
             "https://acme.okta.com?x=1",
+            ".acme.okta.com",
+            "acme..okta.com",
             "a b",
         ] {
             let error = bad.parse::<OktaDomain>().unwrap_err();

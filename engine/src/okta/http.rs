@@ -23,6 +23,9 @@ use super::{
 use crate::clock::Clock;
 use crate::monitor::{Monitor, Progress};
 
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) mod fuzzing;
+
 /// The longest wait for a connection.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -613,7 +616,7 @@ fn read(response: Response) -> Result<Raw, Lost> {
 }
 
 fn contains(bytes: &[u8], part: &[u8]) -> bool {
-    bytes.windows(part.len()).any(|window| window == part)
+    memchr::memmem::find(bytes, part).is_some()
 }
 
 impl Raw {

@@ -6,9 +6,10 @@
 //! list's path, or that was followed before, is an error: what follows cannot be known.
 
 use std::collections::HashSet;
+use std::ops::Range;
 
 use super::{Call, OktaApi, OktaError, Reply};
-use crate::canonical::{array_items, array_items_in};
+use crate::canonical::item_places;
 
 /// How often a list is begun again after its cursor expired.
 const RESTARTS_MAX: u32 = 3;
@@ -23,19 +24,19 @@ const LIMIT_MIN: u32 = 20;
 #[derive(Debug)]
 pub struct Page {
     reply: Reply,
-    items_property: Option<&'static str>,
+    /// Where the items stand in the body: a page is divided once.
+    places: Vec<Range<usize>>,
     /// Whether the list began again with this page: what was handed on before may come again.
     pub restarted: bool,
 }
 
 impl Page {
     /// The items as they stand.
-    ///
-    /// # Errors
-    ///
-    /// [`OktaError::Malformed`] when the page is no list of objects.
-    pub fn items(&self) -> Result<Vec<&[u8]>, OktaError> {
-        items(&self.reply.body, self.items_property)
+    pub fn items(&self) -> impl ExactSizeIterator<Item = &[u8]> {
+        let item = |place: &Range<usize>| self.reply.body.get(place.clone());
+        self.places
+            .iter()
+            .map(move |place| item(place).unwrap_or_default())
     }
 
     /// The bytes of the page.
@@ -102,12 +103,12 @@ impl<'a> Pager<'a> {
                 .map_or_else(|| path.clone(), |limit| with_limit(&path, limit));
             let at_start = self.followed.is_empty();
             let error = match self.read(&path) {
-                Ok(reply) => {
+                Ok((reply, places)) => {
                     self.next = self.checked_next(&reply)?;
                     let restarted = std::mem::take(&mut self.just_restarted);
                     return Ok(Some(Page {
                         reply,
-                        items_property: self.items_property,
+                        places,
                         restarted,
                     }));
                 }
@@ -151,17 +152,20 @@ impl<'a> Pager<'a> {
         mut take: impl FnMut(&[u8]) -> Result<(), E>,
     ) -> Result<(), E> {
         while let Some(page) = self.next_page()? {
-            for item in page.items()? {
+            for item in page.items() {
                 take(item)?;
             }
         }
         Ok(())
     }
 
-    fn read(&self, path: &str) -> Result<Reply, OktaError> {
+    fn read(&self, path: &str) -> Result<(Reply, Vec<Range<usize>>), OktaError> {
         let reply = self.api.send(&Call::get(path))?;
-        items(&reply.body, self.items_property)?;
-        Ok(reply)
+        let places = item_places(&reply.body, self.items_property);
+        let places = places.map_err(|_| OktaError::Malformed {
+            what: "a page is no list of objects",
+        })?;
+        Ok((reply, places))
     }
 
     fn checked_next(&mut self, reply: &Reply) -> Result<Option<String>, OktaError> {
@@ -180,16 +184,6 @@ impl<'a> Pager<'a> {
         }
         Ok(Some(next.clone()))
     }
-}
-
-fn items<'a>(body: &'a [u8], property: Option<&str>) -> Result<Vec<&'a [u8]>, OktaError> {
-    let items = match property {
-        Some(property) => array_items_in(body, property),
-        None => array_items(body),
-    };
-    items.map_err(|_| OktaError::Malformed {
-        what: "a page is no list of objects",
-    })
 }
 
 /// Okta's codes for a cursor it does not know (any more).

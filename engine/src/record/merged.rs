@@ -27,6 +27,9 @@ use crate::codec::{DecodeError, Decoder, put_u64};
 use crate::id::{DomainId, SnapshotId};
 use crate::keys::{DomainKeys, KeyError};
 
+#[cfg(any(test, feature = "fuzzing"))]
+pub(super) mod fuzzing;
+
 const VERSION: u8 = 1;
 
 const FORM: Form = Form {

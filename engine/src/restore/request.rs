@@ -271,7 +271,7 @@ impl<'a> Org<'a> {
             let Some(page) = pages.next_page()? else {
                 return Ok(());
             };
-            for item in page.items()? {
+            for item in page.items() {
                 take(item)?;
             }
         }

@@ -630,7 +630,11 @@ fn differences_between_snapshots_and_with_the_live_org_agree() {
     let live = bench.differences(first);
     let second = bench.backup();
     let mut stored = Vec::new();
-    diff::between(&bench.domain, first, second, true, &Silent, &mut |line| {
+    let shown = diff::Shown {
+        names: true,
+        attributes: true,
+    };
+    diff::between(&bench.domain, first, second, shown, &Silent, &mut |line| {
         stored.push(line);
         Ok(())
     })

@@ -13,6 +13,8 @@ use crate::testing::model::{Compared, Model};
 
 use super::{JournalRecord, MemoryJournal, Outcome, RestoreError, RestoreReport, apply};
 
+mod journal;
+
 fn plan_for(
     target: &Model,
     live: &Fake,

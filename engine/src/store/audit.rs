@@ -4,12 +4,11 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::domain::{LastChunk, Markers, chain};
 use super::merged::Served;
-use super::readin::decode;
 use super::reindex::StoreProblem;
 use super::{DomainStore, StoreError};
 use crate::catalogue::ObjectType;
 use crate::check::{CheckReport, Problem, ProblemKind};
-use crate::chunk::Key;
+use crate::chunk::{ChunkView, Key};
 use crate::id::{PackId, SnapshotId};
 use crate::index::{self, ChunkRow, SnapshotRow, mend};
 use crate::keys::{DomainKeys, KeyError, KeyProvider};
@@ -179,6 +178,7 @@ impl DomainStore {
                 });
             }
         }
+        self.check_marked(report)?;
         Ok(named)
     }
 
@@ -226,6 +226,24 @@ impl DomainStore {
                 (_, Some(snapshot)) => self.problem_of(snapshot, &found.blob, found.what.clone()),
                 (_, None) => self.foreign(&found.blob),
             });
+    }
+
+    /// Looks for the markers of the snapshots that the index has marked.
+    fn check_marked(&self, report: &mut CheckReport) -> Result<(), StoreError> {
+        let shared = &self.shared;
+        let prefix = format!("{}/markers/", shared.domain);
+        let there = shared.inner.blobs.list(&prefix)?;
+        for row in index::snapshots(&shared.inner.index.read(), shared.domain)? {
+            let marker = format!("{prefix}{}/", row.id);
+            let is_marked = there.iter().any(|blob| blob.name.starts_with(&marker));
+            if (row.pinned || row.removed) && !is_marked {
+                let what =
+                    "the marker of a snapshot that the index has pinned or removed is missing";
+                let found = self.problem_of(row.id, &marker, what);
+                report.problems.push(found);
+            }
+        }
+        Ok(())
     }
 
     /// Opens every checkpoint; gives the snapshots of those that are whole.
@@ -435,7 +453,7 @@ impl DomainStore {
                 entry,
                 sealed,
             )
-            .and_then(|plain| decode(&plain, &shared.names()).map_err(PackError::Decode));
+            .and_then(|plain| ChunkView::decode(&plain).map_err(PackError::Decode));
             let found = match (&chunk, row) {
                 (Err(error), _) => Some((ProblemKind::Chunk, chain(error))),
                 (Ok(_), None) => {

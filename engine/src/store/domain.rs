@@ -1,6 +1,6 @@
 //! One domain of the store, with its keys.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard};
 
@@ -13,21 +13,23 @@ use super::readin::{ReadIn, Seen, decode};
 use super::reindex::StoreProblem;
 use super::tombstone::Tombstone;
 use super::types::{Change, ChangeKind, SnapshotInfo, VersionInfo};
+use super::usage::Reading;
 use super::writer::SnapshotWriter;
-use super::{Inner, StoreError, from_millis};
+use super::{Inner, StoreError, from_millis, number_of};
 use crate::blobs::{BlobError, SealedBlob};
 use crate::catalogue::{IdRule, ObjectType};
-use crate::chunk::{Chunk, Key, Names};
+use crate::chunk::{Chunk, ChunkView, Cursor, Key, Names};
+use crate::codec::DecodeError;
 use crate::id::{ContentId, DomainId, PackId, SnapshotId};
 use crate::index::{self, AppliedType, NameText, NewVersion, PackRow, SnapshotRow, Version};
 use crate::keys::{DomainKeys, KeyError, open, seal};
 use crate::monitor::Monitor;
 use crate::object::Coverage;
-use crate::pack::{open_chunk, read_directory};
+use crate::pack::{PackError, open_chunk, read_directory};
 use crate::record::{NewId, Record, RecordError, TypeDelta};
 
-/// Decoded chunks that are kept for the next read, in bytes.
-pub(super) const CACHE_BYTES_MAX: usize = 16 * 1024 * 1024;
+/// Opened chunks that are kept for the next read, in bytes: some thirty full ones.
+pub(super) const CACHE_BYTES_MAX: usize = 8 * 1024 * 1024;
 
 const MARKER_MAGIC: &[u8; 8] = b"ORGKMRK\x01";
 
@@ -47,8 +49,15 @@ pub(super) struct Shared {
 
 #[derive(Debug, Default)]
 struct Cache {
-    chunks: VecDeque<((PackId, usize), Arc<Chunk>)>,
+    chunks: VecDeque<((PackId, usize), Arc<ChunkView>)>,
     bytes: usize,
+}
+
+/// A chunk that was opened, and the pack it is from.
+#[derive(Debug, Clone)]
+pub(super) struct Opened {
+    pack: PackId,
+    view: Arc<ChunkView>,
 }
 
 /// One domain of the store, with its keys: snapshots are written and read through it.
@@ -222,6 +231,16 @@ impl DomainStore {
         to: SnapshotId,
         see: &mut dyn FnMut(Change) -> Result<(), StoreError>,
     ) -> Result<(), StoreError> {
+        self.changed_sides(from, to, &mut |change, _| see(change))
+    }
+
+    /// As [`changes`](Self::changes), with the versions on both sides.
+    pub(crate) fn changed_sides(
+        &self,
+        from: SnapshotId,
+        to: SnapshotId,
+        see: &mut dyn FnMut(Change, &Sides) -> Result<(), StoreError>,
+    ) -> Result<(), StoreError> {
         let from = self.sequence_of(from)?;
         let to = self.sequence_of(to)?;
         self.shared.load_names()?;
@@ -230,37 +249,43 @@ impl DomainStore {
             let Some(object_type) = ObjectType::from_code(code) else {
                 continue;
             };
-            let mut changes = Vec::new();
-            {
-                let read = self.shared.inner.index.read();
-                let touched = index::versions_between(&read, space, from.min(to), from.max(to))?;
-                let keys: BTreeSet<Key> = touched.into_iter().map(|version| version.key).collect();
-                for key in keys {
-                    let before = index::version_at(&read, space, key, from)?;
-                    let after = index::version_at(&read, space, key, to)?;
-                    let kind = match (before, after) {
-                        (None, Some(_)) => ChangeKind::Added,
-                        (Some(_), None) => ChangeKind::Removed,
-                        (Some(before), Some(after))
-                            if fingerprint(&before) != fingerprint(&after) =>
-                        {
-                            ChangeKind::Changed
-                        }
-                        _ => continue,
-                    };
-                    changes.push((kind, key));
-                }
-            }
-            for (kind, key) in changes {
-                let id = self.shared.id_text(object_type, key)?;
-                see(Change {
+            let touched = index::versions_between(
+                &self.shared.inner.index.read(),
+                space,
+                from.min(to),
+                from.max(to),
+            )?;
+            for (key, sides) in Sides::by_key(touched, from, to) {
+                let Some(kind) = sides.kind() else {
+                    continue;
+                };
+                let change = Change {
                     kind,
                     object_type,
-                    id,
-                })?;
+                    id: self.shared.id_text(object_type, key)?,
+                };
+                see(change, &sides)?;
             }
         }
         Ok(())
+    }
+
+    /// The bodies of an object before and after a change, neither if one is lost; chunks are looked for as `last` says.
+    pub(crate) fn sides(
+        &self,
+        sides: &Sides,
+        last: &mut LastSides,
+    ) -> Result<[Option<Vec<u8>>; 2], StoreError> {
+        let body = |version: &Option<Version>, last: &mut LastChunk| {
+            let body = version.as_ref().map(|found| self.shared.body(found, last));
+            Ok::<_, StoreError>(body.transpose()?.map(|(body, _)| body))
+        };
+        let before = body(&sides.before, &mut last.before);
+        let after = body(&sides.after, &mut last.after);
+        match (before, after) {
+            (Err(StoreError::Lost), _) | (_, Err(StoreError::Lost)) => Ok([None, None]),
+            (before, after) => Ok([before?, after?]),
+        }
     }
 
     fn sequence_of(&self, snapshot: SnapshotId) -> Result<u32, StoreError> {
@@ -348,8 +373,13 @@ impl DomainStore {
             // A merged record comes before the records that it stands for.
             let next = unseen.iter().position(|seen| seen.base == parent);
             if let Some(next) = next {
-                let next = unseen.remove(next);
+                let mut next = unseen.remove(next);
                 unseen.retain(|other| other.snapshot != next.snapshot);
+                // What was not read of the parent may be missing here, or be older than this: nobody can tell which objects.
+                let doubtful = newest.iter().flat_map(|row| &row.coverage);
+                for (code, coverage) in doubtful.filter(|(_, coverage)| **coverage == damaged()) {
+                    next.record.coverage.insert(*code, coverage.clone());
+                }
                 problems.extend(shared.read_in(next, &mut reading)?);
                 continue;
             }
@@ -421,6 +451,11 @@ impl DomainStore {
                 moves: Mutex::default(),
             }),
         };
+        // What is being read keeps all it has in the other index too.
+        let read = self.shared.inner.usage.snapshots_read().into_iter();
+        let _reading: Vec<Reading> = read
+            .map(|snapshot| Reading::begin(&other.inner, Some(snapshot)))
+            .collect();
         rebuilt.shared.load_names()?;
         let problems = rebuilt.catch_up()?;
         let snapshots = index::timeline(&other.inner.index.read(), domain)?.len() as u64;
@@ -478,6 +513,54 @@ fn fingerprint(version: &Version) -> Option<i64> {
 /// Whether the type's ids hold their parent, `PARENT/KEY`.
 pub(super) fn ids_hold_parent(object_type: ObjectType) -> bool {
     matches!(object_type.entry().id, IdRule::UnderParent(_))
+}
+
+/// The versions of an object as of two snapshots.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Sides {
+    before: Option<Version>,
+    after: Option<Version>,
+}
+
+/// The chunks that were read last on both sides.
+#[derive(Debug, Default)]
+pub(crate) struct LastSides {
+    before: LastChunk,
+    after: LastChunk,
+}
+
+impl Sides {
+    /// Sorts the versions that began or ended between two snapshots by their keys.
+    ///
+    /// What differs between the two has on the earlier side a version that ended between them, and on the later side one
+    /// that began between them: no other has to be looked for.
+    fn by_key(touched: Vec<Version>, from: u32, to: u32) -> BTreeMap<Key, Self> {
+        let is_there = |version: &Version, at: u32| {
+            version.first <= at && version.last.is_none_or(|last| last > at)
+        };
+        let mut by_key: BTreeMap<Key, Self> = BTreeMap::new();
+        for version in touched {
+            let sides = by_key.entry(version.key).or_default();
+            if is_there(&version, from) {
+                sides.before = Some(version);
+            }
+            if is_there(&version, to) {
+                sides.after = Some(version);
+            }
+        }
+        by_key
+    }
+
+    fn kind(&self) -> Option<ChangeKind> {
+        match (&self.before, &self.after) {
+            (None, Some(_)) => Some(ChangeKind::Added),
+            (Some(_), None) => Some(ChangeKind::Removed),
+            (Some(before), Some(after)) if fingerprint(before) != fingerprint(after) => {
+                Some(ChangeKind::Changed)
+            }
+            _ => None,
+        }
+    }
 }
 
 impl Shared {
@@ -565,6 +648,19 @@ impl Shared {
 
     /// The id of an object as the interface writes it.
     pub(super) fn id_text(&self, object_type: ObjectType, key: Key) -> Result<String, StoreError> {
+        let mut id = String::with_capacity(48);
+        self.put_id(object_type, key, &mut id)?;
+        Ok(id)
+    }
+
+    /// The id of an object as the interface writes it, in place of what `id` holds.
+    pub(super) fn put_id(
+        &self,
+        object_type: ObjectType,
+        key: Key,
+        id: &mut String,
+    ) -> Result<(), StoreError> {
+        id.clear();
         let names = self.names();
         let name = |number| {
             names.name(number).ok_or_else(|| StoreError::Mismatch {
@@ -572,10 +668,11 @@ impl Shared {
             })
         };
         if ids_hold_parent(object_type) {
-            Ok(format!("{}/{}", name(key.parent)?, name(key.key)?))
-        } else {
-            Ok(name(key.key)?.to_owned())
+            id.push_str(name(key.parent)?);
+            id.push('/');
         }
+        id.push_str(name(key.key)?);
+        Ok(())
     }
 
     /// The parent's id of an object of a type with parents.
@@ -608,7 +705,7 @@ impl Shared {
                 .strip_prefix(&prefix)
                 .and_then(|rest| rest.split_once('/'));
             let parsed = parts.and_then(|(id, number)| {
-                Some((id.parse::<SnapshotId>().ok()?, number.parse().ok()?))
+                Some((id.parse::<SnapshotId>().ok()?, number_of(number)?))
             });
             match parsed {
                 Some((snapshot, number)) => {
@@ -720,7 +817,7 @@ impl Shared {
     }
 
     /// Opens a chunk that the index names, from memory where it was opened lately.
-    pub(super) fn chunk(&self, no: i64) -> Result<Arc<Chunk>, StoreError> {
+    pub(super) fn chunk(&self, no: i64) -> Result<Opened, StoreError> {
         let row =
             index::chunk(&self.inner.index.read(), no)?.ok_or_else(|| StoreError::Mismatch {
                 what: "a chunk that it does not name".to_owned(),
@@ -729,60 +826,74 @@ impl Shared {
         {
             let mut cache = self.cache();
             let found = cache.chunks.iter().position(|(known, _)| *known == name);
-            if let Some((known, chunk)) = found.and_then(|at| cache.chunks.remove(at)) {
-                cache.chunks.push_back((known, Arc::clone(&chunk)));
-                return Ok(chunk);
+            if let Some((known, view)) = found.and_then(|at| cache.chunks.remove(at)) {
+                cache.chunks.push_back((known, Arc::clone(&view)));
+                return Ok(Opened {
+                    pack: row.pack,
+                    view,
+                });
             }
         }
-        let (chunk, is_whole) = self.open_chunk(&row)?;
-        let chunk = Arc::new(chunk);
-        if !is_whole {
-            return Ok(chunk);
-        }
+        let plain = self.open_plain(&row)?;
+        let view = ChunkView::decode(&plain);
+        let view = Arc::new(view.map_err(|source| self.undecodable(row.pack, source))?);
         let mut cache = self.cache();
-        cache.bytes += chunk.bytes();
-        cache.chunks.push_back((name, Arc::clone(&chunk)));
+        cache.bytes += view.bytes();
+        cache.chunks.push_back((name, Arc::clone(&view)));
         while cache.bytes > CACHE_BYTES_MAX && cache.chunks.len() > 1 {
             let Some((_, oldest)) = cache.chunks.pop_front() else {
                 break;
             };
             cache.bytes -= oldest.bytes();
         }
-        Ok(chunk)
+        Ok(Opened {
+            pack: row.pack,
+            view,
+        })
+    }
+
+    fn undecodable(&self, pack: PackId, source: DecodeError) -> StoreError {
+        StoreError::Pack {
+            pack: self.pack_name(pack),
+            source: PackError::Decode(source),
+        }
+    }
+
+    /// A row of an opened chunk; its body is appended to `body`.
+    fn row(
+        &self,
+        chunk: &Opened,
+        ordinal: usize,
+        cursor: &mut Cursor,
+        body: &mut Vec<u8>,
+    ) -> Result<Option<Key>, StoreError> {
+        let row = chunk.view.get(ordinal, cursor, &*self.names(), body);
+        row.map_err(|source| self.undecodable(chunk.pack, source))
     }
 
     /// Opens a chunk; gives also whether all its ids are known.
     pub(super) fn open_chunk(&self, row: &index::ChunkRow) -> Result<(Chunk, bool), StoreError> {
+        let plain = self.open_plain(row)?;
+        decode(&plain, &self.names()).map_err(|source| self.undecodable(row.pack, source))
+    }
+
+    /// A chunk's bytes, decrypted and still compressed.
+    fn open_plain(&self, row: &index::ChunkRow) -> Result<Vec<u8>, StoreError> {
         let pack = self.pack_name(row.pack);
         let sealed = self
             .inner
             .blobs
             .get_range(&pack, row.entry.offset, row.entry.bytes)?;
-        self.decode_chunk(row, &pack, &sealed)
-    }
-
-    fn decode_chunk(
-        &self,
-        row: &index::ChunkRow,
-        pack: &str,
-        sealed: &[u8],
-    ) -> Result<(Chunk, bool), StoreError> {
-        let damaged = |source| StoreError::Pack {
-            pack: pack.to_owned(),
-            source,
-        };
-        let plain = open_chunk(
+        open_chunk(
             &self.keys,
             row.epoch,
             self.domain,
             row.pack,
             row.place,
             &row.entry,
-            sealed,
+            &sealed,
         )
-        .map_err(damaged)?;
-        decode(&plain, &self.names())
-            .map_err(|source| damaged(crate::pack::PackError::Decode(source)))
+        .map_err(|source| StoreError::Pack { pack, source })
     }
 
     pub(super) fn pack_name(&self, pack: PackId) -> String {
@@ -811,23 +922,47 @@ impl Shared {
         last: &mut LastChunk,
     ) -> Result<(Vec<u8>, ContentId), StoreError> {
         let Some((place, fingerprint)) = version.body else {
-            return Ok((Vec::new(), self.keys.content_id(b"")));
+            let empty = last.empty.get_or_insert_with(|| self.keys.content_id(b""));
+            return Ok((Vec::new(), *empty));
         };
-        let chunk = match &last.0 {
-            Some((no, chunk)) if *no == place.chunk() => Arc::clone(chunk),
-            _ => self.chunk(place.chunk())?,
-        };
-        let body = chunk
-            .get(place.ordinal().into())
-            .filter(|(key, _)| *key == version.key)
-            .map(|(_, body)| body);
-        let found = body.map(|body| (body.to_vec(), self.keys.content_id(body)));
-        last.0 = Some((place.chunk(), chunk));
-        found
-            .filter(|(_, content)| content.fingerprint() == fingerprint)
-            .ok_or_else(|| StoreError::Mismatch {
+        // Neighbours are about as long as each other.
+        let mut body = Vec::with_capacity(last.bytes + last.bytes / 8);
+        let (chunk, cursor) = last.at(self, place.chunk())?;
+        let key = self.row(chunk, place.ordinal().into(), cursor, &mut body)?;
+        last.bytes = body.len();
+        let content = self.keys.content_id(&body);
+        if key == Some(version.key) && content.fingerprint() == fingerprint {
+            Ok((body, content))
+        } else {
+            Err(StoreError::Mismatch {
                 what: "a version that is not in its place".to_owned(),
             })
+        }
+    }
+
+    /// How long the body of a version is, for less than the body costs; its content is not looked at. [`StoreError::Lost`] where there is a tombstone instead.
+    pub(super) fn body_length(
+        &self,
+        version: &Version,
+        last: &mut LastChunk,
+    ) -> Result<usize, StoreError> {
+        let Some((place, _)) = version.body else {
+            return Ok(0);
+        };
+        let (chunk, cursor) = last.at(self, place.chunk())?;
+        let ordinal = place.ordinal().into();
+        let found = chunk.view.length(ordinal, cursor, &*self.names());
+        match found {
+            // Long enough, and not too long, for a tombstone.
+            Ok(Some((key, length))) if key == version.key && Tombstone::BYTES.contains(&length) => {
+                self.body(version, last).map(|(body, _)| body.len())
+            }
+            Ok(Some((key, length))) if key == version.key => Ok(length),
+            Ok(_) => Err(StoreError::Mismatch {
+                what: "a version that is not in its place".to_owned(),
+            }),
+            Err(source) => Err(self.undecodable(chunk.pack, source)),
+        }
     }
 
     /// Reads a record that the index has not seen, and the packs it names, into the index.
@@ -1038,18 +1173,11 @@ impl Shared {
             return Ok(Observed::default());
         };
         match self.chunk(no) {
-            Ok(chunk) => {
-                let by_key = chunk
-                    .rows()
-                    .iter()
-                    .enumerate()
-                    .map(|(ordinal, key)| (*key, ordinal))
-                    .collect();
-                Ok(Observed {
-                    chunk: Some(chunk),
-                    by_key,
-                })
-            }
+            Ok(chunk) => Ok(Observed {
+                in_order: chunk.view.rows().is_sorted(),
+                chunk: Some(chunk),
+                cursor: Cursor::default(),
+            }),
             Err(StoreError::Pack { .. } | StoreError::Blob(_) | StoreError::Mismatch { .. }) => {
                 Ok(Observed::default())
             }
@@ -1058,31 +1186,71 @@ impl Shared {
     }
 }
 
-/// The chunk that was read last, so that reading one after another looks for it once.
+/// The chunk that was read last and how far, so that reading one row after another looks for it once.
 #[derive(Debug, Default)]
-pub(super) struct LastChunk(Option<(i64, Arc<Chunk>)>);
+pub(super) struct LastChunk {
+    chunk: Option<(i64, Opened, Cursor)>,
+    /// The bytes of the last body.
+    bytes: usize,
+    /// The content id of no body.
+    empty: Option<ContentId>,
+}
+
+impl LastChunk {
+    fn at(&mut self, shared: &Shared, no: i64) -> Result<(&Opened, &mut Cursor), StoreError> {
+        if self.chunk.as_ref().is_none_or(|(known, ..)| *known != no) {
+            self.chunk = None;
+        }
+        let (_, chunk, cursor) = match &mut self.chunk {
+            Some(found) => found,
+            none => none.insert((no, shared.chunk(no)?, Cursor::default())),
+        };
+        Ok((chunk, cursor))
+    }
+}
 
 /// The latest observations of a bucket of objects.
 #[derive(Debug, Default)]
 pub(super) struct Observed {
-    chunk: Option<Arc<Chunk>>,
-    by_key: HashMap<Key, usize>,
+    chunk: Option<Opened>,
+    /// Whether the rows are in the order of their keys, as the writer gives them.
+    in_order: bool,
+    cursor: Cursor,
 }
 
 impl Observed {
-    pub(super) fn get(&self, key: Key) -> &[u8] {
-        let found = self.chunk.as_ref().zip(self.by_key.get(&key));
-        found
-            .and_then(|(chunk, ordinal)| chunk.get(*ordinal))
-            .map(|(_, body)| body)
-            .unwrap_or_default()
+    /// What was observed of an object; empty if nothing was, or if it cannot be read.
+    pub(super) fn get(&mut self, shared: &Shared, key: Key) -> Vec<u8> {
+        let Some(chunk) = &self.chunk else {
+            return Vec::new();
+        };
+        let rows = chunk.view.rows();
+        let ordinal = if self.in_order {
+            rows.binary_search(&key).ok()
+        } else {
+            rows.iter().position(|known| *known == key)
+        };
+        let mut body = Vec::new();
+        let row = ordinal.map(|ordinal| shared.row(chunk, ordinal, &mut self.cursor, &mut body));
+        if !matches!(row, Some(Ok(_))) {
+            body.clear();
+        }
+        body
     }
 
-    pub(super) fn iter(&self) -> impl Iterator<Item = (Key, &[u8])> {
-        let chunk = self.chunk.as_deref();
-        chunk
-            .into_iter()
-            .flat_map(|chunk| (0..chunk.rows().len()).filter_map(|ordinal| chunk.get(ordinal)))
+    /// All that was observed and can be read.
+    pub(super) fn all(&mut self, shared: &Shared) -> Vec<(Key, Vec<u8>)> {
+        let Some(chunk) = &self.chunk else {
+            return Vec::new();
+        };
+        let mut rows = Vec::with_capacity(chunk.view.rows().len());
+        for ordinal in 0..chunk.view.rows().len() {
+            let mut body = Vec::new();
+            if let Ok(Some(key)) = shared.row(chunk, ordinal, &mut self.cursor, &mut body) {
+                rows.push((key, body));
+            }
+        }
+        rows
     }
 }
 

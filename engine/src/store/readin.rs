@@ -1,6 +1,7 @@
 //! What is read from records into the index.
 
 use std::cell::Cell;
+use std::collections::hash_map::Entry;
 use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::sync::Arc;
 
@@ -59,16 +60,15 @@ impl ReadIn {
         pack: PackId,
         problems: &mut Vec<StoreProblem>,
     ) -> Result<Option<&PackRow>, StoreError> {
-        if !self.packs.contains_key(&pack) {
-            let found = match shared.read_pack(pack) {
+        if let Entry::Vacant(free) = self.packs.entry(pack) {
+            free.insert(match shared.read_pack(pack) {
                 Ok(row) => Some(row),
                 Err(error @ (StoreError::Pack { .. } | StoreError::Blob(_))) => {
                     problems.push(StoreProblem::new(&shared.pack_name(pack), chain(&error)));
                     None
                 }
                 Err(error) => return Err(error),
-            };
-            self.packs.insert(pack, found);
+            });
         }
         let found = self.packs.get(&pack).and_then(Option::as_ref);
         if found.is_some() {

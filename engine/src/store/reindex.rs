@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use super::{DomainStore, Store, StoreError};
+use super::{DomainStore, Store, StoreError, number_of};
 use crate::id::DomainId;
 use crate::index::{self, Index};
 use crate::monitor::{Monitor, Progress};
@@ -130,8 +130,16 @@ impl Store {
                 segments.next().unwrap_or_default(),
             );
             let foreign = match first.parse::<DomainId>() {
-                Ok(domain) => domains.contains(&domain) && !KNOWN.contains(&second),
-                Err(_) => first != "meta",
+                Ok(domain) if domains.contains(&domain) => {
+                    let numbered = ["keys", "registration"].contains(&second);
+                    let number = blob.name.splitn(3, '/').last().and_then(number_of);
+                    !KNOWN.contains(&second) || (numbered && number.is_none())
+                }
+                Ok(_) => false,
+                Err(_) => {
+                    let number = blob.name.rsplit('/').next().and_then(number_of);
+                    first != "meta" || number.is_none()
+                }
             };
             if foreign {
                 problems.push(StoreProblem::new(&blob.name, "it has no business here"));

@@ -156,7 +156,9 @@ impl DomainStore {
         )
         .ok()?;
         let (chunk, _) = decode(&plain, &shared.names()).ok()?;
-        (chunk.rows().len() == row.entry.rows).then_some(plain)
+        let last = row.entry.rows.checked_sub(1);
+        let is_whole = last.is_none_or(|last| chunk.get(last).is_some());
+        (is_whole && chunk.get(row.entry.rows).is_none()).then_some(plain)
     }
 
     /// Puts a tombstone for each row of a chunk that a version needs; gives how many.

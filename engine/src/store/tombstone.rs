@@ -8,6 +8,8 @@
 //! lost content's id, and the sequence number of the newest snapshot when the loss was found: a later one that has the type completely has seen whether
 //! the org still has that content. No object of an org has such a member.
 
+use std::ops::RangeInclusive;
+
 use serde::{Deserialize, Serialize};
 
 use crate::id::hex;
@@ -36,6 +38,9 @@ struct Inner {
 }
 
 impl Tombstone {
+    /// How many bytes one has.
+    pub(super) const BYTES: RangeInclusive<usize> = 69..=78;
+
     /// The tombstone that a body is; `None` for an object.
     pub(super) fn read(body: &[u8]) -> Option<Self> {
         if !body.starts_with(START) {
@@ -71,7 +76,9 @@ mod tests {
         for fingerprint in [0, 1, -1, i64::MIN, i64::MAX] {
             for since in [0, 7, u32::MAX] {
                 let tombstone = Tombstone { fingerprint, since };
-                assert_eq!(Tombstone::read(&tombstone.body()), Some(tombstone));
+                let body = tombstone.body();
+                assert_eq!(Tombstone::read(&body), Some(tombstone));
+                assert!(Tombstone::BYTES.contains(&body.len()));
             }
         }
         let one = Tombstone {

@@ -52,7 +52,7 @@ pub struct Stored {
     pub observed: Vec<u8>,
     /// Names the body's content.
     pub content_id: ContentId,
-    /// The `as_of` of the first snapshot that had this version.
+    /// The `as_of` of the first snapshot with this version that is not removed.
     pub changed_at: Timestamp,
 }
 
@@ -65,7 +65,7 @@ pub struct VersionInfo {
     pub last_snapshot: Option<SnapshotId>,
     /// Names its content; `None` where that is lost.
     pub content_id: Option<ContentId>,
-    /// The `as_of` of the first snapshot with it.
+    /// The `as_of` of the first snapshot with it that is not removed.
     pub changed_at: Timestamp,
     /// The snapshots within its time in which the type could not be read, so that it was carried forward.
     pub unobserved: Vec<SnapshotId>,

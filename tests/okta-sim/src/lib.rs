@@ -10,6 +10,7 @@ mod clock;
 pub mod config;
 mod control;
 mod cursor;
+mod day;
 mod exchange;
 mod expression;
 mod faults;
@@ -42,6 +43,7 @@ mod user_types;
 mod users;
 pub mod wire;
 
+pub use day::{Day, DayCounts};
 pub use faults::{Change, Fault, FaultAction};
 pub use limits::RateLimits;
 pub use org::Mail;

@@ -70,6 +70,11 @@ impl Rules {
         self.places.get(&n)
     }
 
+    /// All of them, by number.
+    pub(crate) fn all(&self) -> impl Iterator<Item = (u32, &Rule)> {
+        self.places.iter().map(|(n, rule)| (*n, rule))
+    }
+
     /// How many there are.
     pub(crate) fn len(&self) -> usize {
         self.places.len()

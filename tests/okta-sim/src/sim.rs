@@ -14,6 +14,7 @@ use serde_json::Value;
 
 use crate::{
     clock::OrgClock,
+    day::{self, Day, DayCounts},
     exchange::Exchange,
     faults::{Fault, Faults},
     generate::generate,
@@ -476,6 +477,12 @@ impl OktaSim {
     /// Moves the org's clock forward.
     pub fn advance(&self, by: Duration) {
         lock(&self.exchange).core.clock.advance(ms(by));
+    }
+
+    /// Lets a day's changes happen, at the clock's present moment (see [`advance`](Self::advance)); days of the same
+    /// number are the same in every org of the same users and seed that has lived through the same days before.
+    pub fn live(&self, day: Day, number: u32) -> DayCounts {
+        day::live(&mut lock(&self.exchange), day, number)
     }
 
     /// The org's clock: milliseconds since 1970.

@@ -1,10 +1,14 @@
 //! Repair, without an org: what is damaged is mended, salvaged or recorded as lost, and never read as something else.
 
+use super::model::{Content, Name};
 use super::*;
 use crate::backup::BackupOptions;
 use crate::check::{self, CheckReport};
 use crate::clock::SystemClock;
 use crate::repair::{DomainRepair, Patient, RepairReport, repair};
+
+/// What happens to the bytes of a blob.
+type Damage = fn(&mut Vec<u8>);
 
 /// Every object of some snapshots; `None` where it is lost.
 type Contents = BTreeMap<(SnapshotId, Name), Option<Content>>;
