@@ -156,11 +156,15 @@ impl DomainStore {
         let rows = index::snapshots(&shared.inner.index.read(), shared.domain)?;
         let checkpoints = self.check_checkpoints(&rows, &markers, &mut named, monitor, report)?;
         named.packs.retain(|pack, _| !moves.is_retired(*pack));
-        let mut before = None;
+        // The snapshots that one may follow: the one before it, and earlier ones where those between are removed.
+        let mut before = vec![None];
         for row in &rows {
             let told = told.remove(&row.id).unwrap_or_default();
-            self.check_told(row, &told, before, checkpoints.contains(&row.id), report);
-            before = Some(row.id);
+            self.check_told(row, &told, &before, checkpoints.contains(&row.id), report);
+            if !row.removed {
+                before.clear();
+            }
+            before.push(Some(row.id));
         }
         for (snapshot, told) in told {
             // What tells of a removed snapshot is garbage once prune has merged it.
@@ -187,7 +191,7 @@ impl DomainStore {
         &self,
         row: &SnapshotRow,
         told: &[Told],
-        before: Option<SnapshotId>,
+        before: &[Option<SnapshotId>],
         has_checkpoint: bool,
         report: &mut CheckReport,
     ) {
@@ -206,7 +210,7 @@ impl DomainStore {
                 let what = "the record of a snapshot that the index knows is missing";
                 report.problems.push(self.problem_of(row.id, &name, what));
             }
-            Some((told, base)) if *base != before && !has_checkpoint => {
+            Some((told, base)) if !before.contains(base) && !has_checkpoint => {
                 let what = "the record of the snapshot before it is gone, so that it could not be read in again";
                 let found = self.problem_of(row.id, &told.served.name, what);
                 report.problems.push(found);

@@ -340,11 +340,17 @@ impl DomainStore {
     ) -> Result<Option<(bool, bool)>, StoreError> {
         let shared = &self.shared;
         let row = index::snapshot(&shared.inner.index.read(), snapshot)?;
+        // A name that ends so is that of all its markers: there is none.
+        let is_missing = name.ends_with('/');
         let Some(row) = row else {
-            self.set_aside(name)?;
+            if !is_missing {
+                self.set_aside(name)?;
+            }
             return Ok(None);
         };
-        self.copy_aside(name)?;
+        if !is_missing {
+            self.copy_aside(name)?;
+        }
         self.put_marker(snapshot, row.pinned, row.removed)?;
         Ok(Some((row.pinned, row.removed)))
     }
