@@ -5,16 +5,16 @@
 
 use std::io::{Read, Write};
 use std::os::unix::net::UnixStream;
-use std::time::Duration;
 
 use okta_sim::OktaSim;
 use orgkeep_engine::fuzzing::Mutations;
 use orgkeep_tests::command::run;
 use orgkeep_tests::http::request;
+use orgkeep_tests::wait::PATIENCE;
 use orgkeep_tests::{Setup, TestDaemon};
 
 /// How many changed requests are sent.
-const REQUESTS: usize = 1_500;
+const REQUESTS: usize = 800;
 /// How many changed configurations are checked: each is a process.
 const CONFIGURATIONS: usize = 60;
 
@@ -49,7 +49,8 @@ const SENT: &[(&str, &str, &str)] = &[
     (
         "POST",
         "/v1/domains",
-        r#"{"okta_domain":"acme.invalid","name":"other","client_id":"0oa1","client_secret":"x"}"#,
+        // Without credentials, so that whatever becomes of the address is not called.
+        r#"{"okta_domain":"http://127.0.0.1:1","name":"other"}"#,
     ),
     ("PATCH", "/v1/snapshots/{s}", r#"{"pinned":true}"#),
     ("POST", "/v1/store/check", r#"{"read_data":false}"#),
@@ -60,16 +61,35 @@ const SENT: &[(&str, &str, &str)] = &[
     ),
 ];
 
+/// A request that is framed as it must be, whatever its parts hold.
+fn framed(method: &[u8], target: &[u8], body: Option<&[u8]>) -> Vec<u8> {
+    let word = |bytes: &[u8]| -> Vec<u8> {
+        let kept = bytes.iter().filter(|byte| !b" \r\n".contains(byte));
+        kept.copied().collect()
+    };
+    let mut bytes = word(method);
+    bytes.extend_from_slice(b" /");
+    bytes.extend_from_slice(word(target).strip_prefix(b"/").unwrap_or(&word(target)));
+    bytes.extend_from_slice(b" HTTP/1.1\r\nhost: any\r\nconnection: close\r\n");
+    if let Some(body) = body {
+        let head = format!(
+            "content-type: application/json\r\ncontent-length: {}\r\n",
+            body.len()
+        );
+        bytes.extend_from_slice(head.as_bytes());
+    }
+    bytes.extend_from_slice(b"\r\n");
+    bytes.extend_from_slice(body.unwrap_or_default());
+    bytes
+}
+
 /// Sends bytes and gives what comes back.
 fn exchange(daemon: &TestDaemon, bytes: &[u8]) -> Vec<u8> {
     let mut stream = UnixStream::connect(daemon.socket()).unwrap();
-    let patience = Some(Duration::from_secs(20));
-    stream.set_read_timeout(patience).unwrap();
-    // Refused early, the rest of a request may have nowhere to go.
-    let _sent = stream.write_all(bytes);
-    stream.shutdown(std::net::Shutdown::Write).unwrap();
+    stream.set_read_timeout(Some(PATIENCE)).unwrap();
     let mut answer = Vec::new();
-    // A connection may be reset where the daemon has not read all that was sent.
+    // Refused early, the rest of a request has nowhere to go, and the connection is reset after the answer.
+    let _sent = stream.write_all(bytes);
     let _read = stream.read_to_end(&mut answer);
     answer
 }
@@ -86,46 +106,34 @@ fn any_request_is_answered_or_refused() {
         text.replace("{s}", snapshot.as_str().unwrap())
             .replace("{m}", &member)
     };
-    let get = GET.iter().map(|target| {
-        format!(
-            "GET {} HTTP/1.1\r\nhost: any\r\nconnection: close\r\n\r\n",
-            fill(target)
-        )
+    let targets: Vec<Vec<u8>> = GET.iter().map(|target| fill(target).into_bytes()).collect();
+    let sent: Vec<Vec<u8>> = SENT
+        .iter()
+        .map(|(method, target, body)| format!("{method}\n{}\n{}", fill(target), fill(body)))
+        .map(String::into_bytes)
+        .collect();
+    let reads = Mutations::of(&targets).map(|target| framed(b"GET", &target, None));
+    let writes = Mutations::of(&sent).map(|whole| {
+        let mut parts = whole.splitn(3, |byte| *byte == b'\n');
+        let mut part = || parts.next().unwrap_or_default();
+        let (method, target, body) = (part(), part(), part());
+        framed(method, target, Some(body))
     });
-    let sent = SENT.iter().map(|(method, target, body)| {
-        let (target, body) = (fill(target), fill(body));
-        format!(
-            "{method} {target} HTTP/1.1\r\nhost: any\r\nconnection: close\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n{body}",
-            body.len()
-        )
-    });
-    let seeds: Vec<Vec<u8>> = get.chain(sent).map(String::into_bytes).collect();
-    let mut answered = 0;
-    for bytes in Mutations::of(&seeds).take(REQUESTS) {
+    for bytes in reads.take(REQUESTS / 2).chain(writes.take(REQUESTS / 2)) {
         let answer = exchange(&daemon, &bytes);
         let said = String::from_utf8_lossy(&answer);
-        let status: Option<u16> = said.split(' ').nth(1).and_then(|code| code.parse().ok());
+        let sent = String::from_utf8_lossy(&bytes);
+        let status = said
+            .split(' ')
+            .nth(1)
+            .and_then(|code| code.parse::<u16>().ok());
         let Some(status) = status else {
-            assert!(answer.is_empty(), "{bytes:?}: {said}");
-            continue;
+            panic!("{sent:?} is not answered: {said:?}");
         };
-        answered += 1;
-        // An org that does not exist cannot be reached, and says so.
-        let unreachable = matches!(status, 502..=504) && said.contains("\"unreachable\"");
-        assert!(
-            status < 500 || unreachable,
-            "{}: {said}",
-            String::from_utf8_lossy(&bytes)
-        );
+        assert!(status < 500, "{sent:?}: {said}");
     }
-    assert!(
-        answered > REQUESTS / 2,
-        "{answered} of {REQUESTS} were answered"
-    );
-    assert_eq!(
-        request(&daemon.socket(), "GET", "/v1/status", None).status,
-        200
-    );
+    let status = request(&daemon.socket(), "GET", "/v1/status", None);
+    assert_eq!(status.status, 200);
     assert!(!daemon.log().contains("panicked"), "{}", daemon.log());
 }
 

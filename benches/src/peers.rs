@@ -452,7 +452,10 @@ impl<'a> Run<'a> {
     /// What each tool is asked when all days are over.
     fn afterwards(&mut self) -> anyhow::Result<()> {
         let middle = self.middle.min(self.days);
-        self.orgkeep.afterwards(middle as usize, &self.probes)?;
+        if let Err(error) = self.orgkeep.afterwards(middle as usize, &self.probes) {
+            let remarks = &mut self.orgkeep.figures.remarks;
+            remarks.push(format!("failed ({error:#})").replace('|', "/"));
+        }
         self.say_about_the_org()?;
         say(&HEADER.replace("{days}", &self.days.to_string()))?;
         say(&self.orgkeep.figures.row())?;

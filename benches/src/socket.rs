@@ -44,7 +44,11 @@ impl Socket {
         } else {
             self.exactly(length)?
         };
-        ensure!(status.contains(" 200 "), "GET {path} was answered {status}");
+        ensure!(
+            status.contains(" 200 "),
+            "GET {path} was answered {status}: {}",
+            String::from_utf8_lossy(&body)
+        );
         Ok(body)
     }
 

@@ -201,6 +201,10 @@ impl OktaApi for Counted<'_> {
         self.api.send(call)
     }
 
+    fn take_back(&self, body: Vec<u8>) {
+        self.api.take_back(body);
+    }
+
     fn base_url(&self) -> &str {
         self.api.base_url()
     }

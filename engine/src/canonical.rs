@@ -1004,8 +1004,11 @@ mod tests {
                 let mut kept = BTreeMap::new();
                 for (key, value) in members {
                     let dot = if path.is_empty() { "" } else { "." };
-                    let below = format!("{path}{dot}{key}");
-                    match rules.member(key.as_bytes()) {
+                    // Keys count as they are written.
+                    let mut written = Vec::new();
+                    write_escaped(&mut written, key.as_bytes());
+                    let below = format!("{path}{dot}{}", std::str::from_utf8(&written).unwrap());
+                    match rules.member(&written) {
                         rules::Member::Drop => {}
                         rules::Member::Plain => {
                             kept.insert(key, divided(value, rules::plain(), &below, observed));

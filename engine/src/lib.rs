@@ -18,7 +18,7 @@
 //! | [`schedule`], [`retention`] | When a domain's backups are due; what may be removed |
 //! | [`okta`] | The seam to an org, and the client behind it |
 //! | [`index`] | Every SQL statement over the store |
-//! | [`store`] | Snapshots: written, read, compared, removed, rebuilt |
+//! | [`store`] | Snapshots: written, read, compared, removed, pruned, rebuilt |
 //! | [`collect`] | Reads an org as of one moment |
 //! | [`authorize`] | Finds out what credentials may read and write |
 //! | [`backup`], [`check`] | One backup of one domain; what is damaged |

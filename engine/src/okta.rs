@@ -40,6 +40,9 @@ pub trait OktaApi: Send + Sync {
     /// [`OktaError`] when there is no answer with a 2xx status.
     fn send(&self, call: &Call) -> Result<Reply, OktaError>;
 
+    /// Takes back the body of an answer that nobody needs any more, so that its memory serves another one.
+    fn take_back(&self, _body: Vec<u8>) {}
+
     /// The org's URL, `https://HOST`, without a slash at its end.
     fn base_url(&self) -> &str;
 

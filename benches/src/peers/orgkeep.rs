@@ -155,7 +155,7 @@ impl Orgkeep {
             let Some((from, to)) = ends else {
                 continue;
             };
-            let path = format!("/v1/diff?from={from}&to={to}&limit=1000000");
+            let path = format!("/v1/diff?from={from}&to={to}");
             let plain = diff(&mut socket, &path)?;
             let attributes = diff(&mut socket, &format!("{path}&attributes=true"))?;
             self.reads.diff_plain.push(plain);

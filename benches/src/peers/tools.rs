@@ -59,7 +59,9 @@ const RESTIC: Tool = Tool {
     first: None,
     daily: "restic backup --quiet --tag \"$DAY\" \"$SRC\"",
     upkeep: None,
-    read: Some("restic dump --tag \"$DAY\" latest \"$SRC/$FILE\" | grep -m1 -F \"$OBJECT\""),
+    read: Some(
+        "restic dump --tag \"$DAY\" latest \"$SRC/$FILE\" | grep -m1 -F \"\\\"id\\\":\\\"$OBJECT\\\"\"",
+    ),
     check: Some("restic check --quiet --read-data"),
     restore: Some("restic restore --quiet --tag \"$DAY\" latest --target \"$OUT\""),
 };
@@ -80,7 +82,7 @@ const RUSTIC: Tool = Tool {
     daily: "rustic backup --tag \"$DAY\" \"$SRC\"",
     upkeep: None,
     read: Some(
-        "rustic --filter-tags \"$DAY\" dump \"latest:$SRC/$FILE\" | grep -m1 -F \"$OBJECT\"",
+        "rustic --filter-tags \"$DAY\" dump \"latest:$SRC/$FILE\" | grep -m1 -F \"\\\"id\\\":\\\"$OBJECT\\\"\"",
     ),
     check: Some("rustic check --read-data"),
     restore: Some("rustic --filter-tags \"$DAY\" restore latest \"$OUT\""),
@@ -100,7 +102,9 @@ const BORG: Tool = Tool {
     first: None,
     daily: "borg create \"::$DAY\" .",
     upkeep: None,
-    read: Some("borg extract --stdout \"::$DAY\" \"$FILE\" | grep -m1 -F \"$OBJECT\""),
+    read: Some(
+        "borg extract --stdout \"::$DAY\" \"$FILE\" | grep -m1 -F \"\\\"id\\\":\\\"$OBJECT\\\"\"",
+    ),
     check: Some("borg check --verify-data"),
     restore: Some("cd \"$OUT\"; borg extract \"::$DAY\""),
 };
@@ -120,7 +124,9 @@ const BUPSTASH: Tool = Tool {
     first: None,
     daily: "bupstash put --quiet name=\"$DAY\" .",
     upkeep: None,
-    read: Some("bupstash get --quiet --pick \"$FILE\" name=\"$DAY\" | grep -m1 -F \"$OBJECT\""),
+    read: Some(
+        "bupstash get --quiet --pick \"$FILE\" name=\"$DAY\" | grep -m1 -F \"\\\"id\\\":\\\"$OBJECT\\\"\"",
+    ),
     // It has no command for it.
     check: None,
     restore: Some("bupstash restore --quiet --into \"$OUT\" name=\"$DAY\""),
@@ -136,7 +142,7 @@ const GIT: Tool = Tool {
     first: None,
     daily: "git add --all; git commit --quiet -m \"$DAY\"; git tag \"$DAY\"",
     upkeep: Some((5, "git gc --quiet")),
-    read: Some("git show \"$DAY:$FILE\" | grep -m1 -F \"$OBJECT\""),
+    read: Some("git show \"$DAY:$FILE\" | grep -m1 -F \"\\\"id\\\":\\\"$OBJECT\\\"\""),
     check: Some("git fsck --full --no-progress"),
     restore: Some("git archive \"$DAY\" | tar -x -C \"$OUT\""),
 };
@@ -173,7 +179,9 @@ const TAR: Tool = Tool {
     first: None,
     daily: "tar -c . | zstd -q -o \"$REPO/$DAY.tar.zst\"",
     upkeep: None,
-    read: Some("zstd -qdc \"$REPO/$DAY.tar.zst\" | tar -xO \"./$FILE\" | grep -m1 -F \"$OBJECT\""),
+    read: Some(
+        "zstd -qdc \"$REPO/$DAY.tar.zst\" | tar -xO \"./$FILE\" | grep -m1 -F \"\\\"id\\\":\\\"$OBJECT\\\"\"",
+    ),
     check: Some("zstd -qt \"$REPO\"/*.zst"),
     restore: Some("zstd -qdc \"$REPO/$DAY.tar.zst\" | tar -x -C \"$OUT\""),
 };

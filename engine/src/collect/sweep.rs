@@ -356,6 +356,7 @@ fn list(
             }
         } else {
             let items = reader.items(object_type, None, raw, filter)?;
+            page.give_back(reader.api);
             hand_on(object_type, items, output)?;
         }
     }
@@ -639,6 +640,7 @@ fn keys_under(
                     None => broken = broken.or(Some(NO_ID)),
                 }
             }
+            page.give_back(reader.api);
             let bytes = all.bytes() + now.bytes();
             if bytes > LONG_LIST_BYTES && long_list.is_none() {
                 long_list = Some(reader.begin_long_list());
@@ -757,6 +759,7 @@ fn read_under<'r>(
             listed.filled = 0;
         }
         let items = reader.items(object_type, Some(parent), page.items(), None)?;
+        page.give_back(reader.api);
         listed.filled += u64::from(items.count > 0);
         listed.count += items.count;
         all.bytes += items.bytes;

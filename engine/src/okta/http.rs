@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::io::Read;
-use std::sync::{Arc, Condvar, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 use http::Method;
@@ -57,6 +57,12 @@ const RATE_WAIT_SECONDS: i64 = 10;
 
 /// The largest answer that is taken, in bytes: a page of 1,000 users is at most a few MiB.
 const BODY_BYTES_MAX: usize = 256 << 20;
+
+/// The smallest answer whose memory is used again, in bytes: less is allocated quickly.
+const SPARE_BYTES_MIN: usize = 64 << 10;
+
+/// The largest, in bytes: a page of 1,000 users is a megabyte or two.
+const SPARE_BYTES_MAX: usize = 4 << 20;
 
 /// How to reach an org.
 #[derive(Clone)]
@@ -166,6 +172,9 @@ pub(super) struct Wire {
     attempts: u32,
     slots: Slots,
     hosts: OnceLock<Vec<String>>,
+    /// The memory of earlier large answers. Without it each page of a megabyte is allocated and freed on its own, and the
+    /// system's allocator tidies up all small blocks each time: 4 % of a backup's CPU.
+    spare: Mutex<Vec<Vec<u8>>>,
 }
 
 /// Why an attempt brought no answer.
@@ -238,6 +247,7 @@ impl Http {
             attempts: options.attempts.max(1),
             slots: Slots::new(options.parallel.clamp(1, PARALLEL_MAX)),
             hosts: OnceLock::new(),
+            spare: Mutex::default(),
             domain: options.domain,
             clock: options.clock,
             monitor: options.monitor,
@@ -351,6 +361,15 @@ impl OktaApi for Http {
                 return self.reply(raw);
             }
             return Err(raw.refusal());
+        }
+    }
+
+    fn take_back(&self, body: Vec<u8>) {
+        let mut spare = self.wire.spare();
+        if (SPARE_BYTES_MIN..=SPARE_BYTES_MAX).contains(&body.capacity())
+            && spare.len() < PARALLEL_MAX
+        {
+            spare.push(body);
         }
     }
 
@@ -499,7 +518,11 @@ impl Wire {
             }
         };
         let response = request.send().map_err(lost)?;
-        read(response)
+        read(response, || self.spare().pop())
+    }
+
+    fn spare(&self) -> MutexGuard<'_, Vec<Vec<u8>>> {
+        self.spare.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn unreachable(&self, source: reqwest::Error) -> OktaError {
@@ -586,7 +609,8 @@ fn random(bound: u64) -> Result<u64, OktaError> {
     Ok(getrandom::u64()?.checked_rem(bound).unwrap_or(0))
 }
 
-fn read(response: Response) -> Result<Raw, Lost> {
+/// Reads an answer; a large body goes where an earlier one was.
+fn read(response: Response, spare: impl FnOnce() -> Option<Vec<u8>>) -> Result<Raw, Lost> {
     let status = response.status().as_u16();
     let headers = response.headers().clone();
     let announced = response
@@ -595,7 +619,10 @@ fn read(response: Response) -> Result<Raw, Lost> {
     if announced.is_some_and(|length| length > BODY_BYTES_MAX) {
         return Err(Lost::TooLarge);
     }
-    let mut body = Vec::with_capacity(announced.unwrap_or(0));
+    let is_large = announced.is_none_or(|length| length >= SPARE_BYTES_MIN);
+    let mut body = is_large.then(spare).flatten().unwrap_or_default();
+    body.clear();
+    body.reserve_exact(announced.unwrap_or(0));
     // What is packed may be small and come out large: the bound is on what comes out.
     let most = u64::try_from(BODY_BYTES_MAX).unwrap_or(u64::MAX);
     response

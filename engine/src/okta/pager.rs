@@ -39,6 +39,11 @@ impl Page {
             .map(move |place| item(place).unwrap_or_default())
     }
 
+    /// Gives the page's memory back to the org's client, for the next page.
+    pub fn give_back(self, api: &dyn OktaApi) {
+        api.take_back(self.reply.body);
+    }
+
     /// The bytes of the page.
     #[must_use]
     pub fn bytes(&self) -> usize {
@@ -155,6 +160,7 @@ impl<'a> Pager<'a> {
             for item in page.items() {
                 take(item)?;
             }
+            page.give_back(self.api);
         }
         Ok(())
     }
