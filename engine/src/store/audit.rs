@@ -272,14 +272,11 @@ impl DomainStore {
             };
             let known = rows.iter().any(|row| row.id == snapshot);
             let removed = markers.get(&snapshot).is_some_and(|(_, removed)| *removed);
-            if !known && removed {
-                continue;
-            }
             let found = match shared.read_checkpoint(snapshot) {
                 Ok(checkpoint) => {
                     named.packs.extend(checkpoint.state.packs);
                     whole.insert(snapshot);
-                    (!known).then(|| "the index does not know its snapshot".to_owned())
+                    (!known && !removed).then(|| "the index does not know its snapshot".to_owned())
                 }
                 Err(StoreError::Record { source, .. }) => Some(chain(&source)),
                 Err(StoreError::Blob(source)) => Some(chain(&source)),
