@@ -20,6 +20,7 @@ mod kills;
 mod restore;
 mod secrets;
 mod snapshots;
+mod upkeep;
 
 /// Tells a number that a suite is measured by.
 #[expect(clippy::print_stdout, reason = "shown by the test runner on demand")]

@@ -4,6 +4,7 @@ pub(crate) mod domains;
 pub(crate) mod events;
 pub(crate) mod exports;
 pub(crate) mod jobs;
+pub(crate) mod keys;
 pub(crate) mod objects;
 pub(crate) mod plans;
 pub(crate) mod snapshots;
@@ -103,7 +104,7 @@ fn by_prefix(
 }
 
 /// What a domain is called; the name it had where it is not registered any more, else its internal id.
-fn domain_name(app: &App, id: DomainId) -> Result<String, Problem> {
+pub(crate) fn domain_name(app: &App, id: DomainId) -> Result<String, Problem> {
     let state = app.state()?;
     if let Some(record) = state.domain_by_id(id)? {
         return Ok(record.name.to_string());

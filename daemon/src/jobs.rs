@@ -13,13 +13,13 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use orgkeep_api::job::{BackupMode, Job, JobKind, JobState, Trigger};
-use orgkeep_engine::id::{JobId, PlanId};
+use orgkeep_engine::id::{DomainId, JobId, PlanId};
 
 use crate::app::App;
 use crate::operations;
 use crate::problem::Problem;
 use crate::state::domains::DomainRecord;
-use crate::state::jobs::JobRecord;
+use crate::state::jobs::{JobFilter, JobRecord};
 
 pub(crate) use documents::report_items;
 use documents::{PARAMS, SKIPPED, WARNINGS, document, tell};
@@ -32,6 +32,8 @@ const RUNNING_MAX: usize = 8;
 const QUEUED_MAX: usize = 1000;
 /// How often a job is begun again after the daemon ended in its middle, if it did not get on meanwhile.
 const ATTEMPTS_MAX: u32 = 5;
+/// The shortest time between two prunes that the schedule starts, in seconds.
+const PRUNE_EVERY_SECONDS: i64 = 24 * 60 * 60;
 /// How long an export waits to be fetched, in seconds.
 const EXPORT_WAITS_SECONDS: i64 = 600;
 
@@ -132,6 +134,61 @@ impl Jobs {
         tell(app, &job, None);
         self.dispatch(app, &mut inner);
         Ok(job)
+    }
+
+    /// Accepts a prune for what the schedule let go of, unless one waits or runs, or the last was less than a day ago.
+    pub(crate) fn submit_due_prune(&self, app: &Arc<App>) -> Result<Option<Job>, Problem> {
+        let mut inner = self.lock();
+        let busy = inner.queue.iter().any(|job| job.kind == JobKind::Prune)
+            || inner
+                .running
+                .values()
+                .any(|live| live.facts().record.kind == JobKind::Prune);
+        let filter = JobFilter {
+            kind: Some(JobKind::Prune),
+            ..JobFilter::default()
+        };
+        let last = app.state()?.jobs(&filter, None, 1)?.pop();
+        let now = app.clock.now().as_second();
+        let recent =
+            last.is_some_and(|last| now - last.created_at.as_second() < PRUNE_EVERY_SECONDS);
+        if busy || recent {
+            return Ok(None);
+        }
+        let new = NewJob {
+            kind: JobKind::Prune,
+            domain: None,
+            trigger: Trigger::Schedule,
+            mode: None,
+            params: None,
+            plan: None,
+        };
+        let record = self.accept(app, &mut inner, &new)?;
+        let job = document(app, &record);
+        inner.queue.push_back(record);
+        tell(app, &job, None);
+        self.dispatch(app, &mut inner);
+        Ok(Some(job))
+    }
+
+    /// Does something while no job of the domain, and none on the whole store, runs; those that wait go on waiting.
+    pub(crate) fn while_idle<T>(
+        &self,
+        domain: DomainId,
+        act: impl FnOnce() -> Result<T, Problem>,
+    ) -> Result<T, Problem> {
+        let inner = self.lock();
+        let concerns = |live: &Arc<Live>| {
+            let of = live.facts().record.domain_id;
+            of.is_none() || of == Some(domain)
+        };
+        if inner.running.values().any(concerns) {
+            return Err(Problem::new(
+                "busy",
+                "A job of this domain, or on the whole store, is running. Wait for its end, then try again.",
+            ));
+        }
+        act()
     }
 
     fn accept(
@@ -335,7 +392,7 @@ impl Jobs {
     }
 
     /// Whether a job of the domain waits or runs.
-    pub(crate) fn is_busy(&self, domain: orgkeep_engine::id::DomainId) -> bool {
+    pub(crate) fn is_busy(&self, domain: DomainId) -> bool {
         let inner = self.lock();
         let concerns = |record: &JobRecord| record.domain_id == Some(domain);
         inner.queue.iter().any(concerns)
@@ -401,8 +458,8 @@ fn record_of(app: &App, new: &NewJob<'_>) -> Result<JobRecord, Problem> {
     })
 }
 
-/// One job per domain at a time (exports only read, and run beside them); a rebuild of the index runs alone. A job
-/// does not overtake an earlier one of its domain.
+/// One job per domain at a time (exports only read, and run beside them), and one prune beside them; a rebuild of the index and a
+/// repair run alone. A job does not overtake an earlier one of its domain.
 fn may_start(
     record: &JobRecord,
     running: &BTreeMap<JobId, Arc<Live>>,
@@ -411,11 +468,13 @@ fn may_start(
     if running.len() >= RUNNING_MAX {
         return false;
     }
-    if record.kind == JobKind::Reindex {
+    let alone = |kind: JobKind| matches!(kind, JobKind::Reindex | JobKind::Repair);
+    if alone(record.kind) {
         return running.is_empty();
     }
     let clashes = |other: &JobRecord| {
-        other.kind == JobKind::Reindex
+        alone(other.kind)
+            || (record.kind == JobKind::Prune && other.kind == JobKind::Prune)
             || (other.kind != JobKind::Export
                 && other.domain_id.is_some()
                 && other.domain_id == record.domain_id)
@@ -477,7 +536,11 @@ fn run(app: &Arc<App>, live: &Arc<Live>) {
     app.jobs.dispatch(app, &mut inner);
     drop(inner);
     app.jobs.ended.notify_all();
-    live.close_sink(job.state == JobState::Succeeded);
+    let whole = matches!(
+        job.state,
+        JobState::Succeeded | JobState::CompletedWithErrors
+    );
+    live.close_sink(whole);
     if job.state.is_final() {
         metrics::counter!("orgkeep_jobs_ended_total", "kind" => job.kind.as_str(), "state" => job.state.as_str()).increment(1);
         tell(app, &job, None);
@@ -491,7 +554,6 @@ mod tests {
     use crate::app::tests::app;
     use crate::state::domains::tests::record as domain;
     use crate::state::jobs::tests::job;
-    use orgkeep_engine::id::DomainId;
     use tokio::sync::mpsc;
 
     #[test]
@@ -508,7 +570,9 @@ mod tests {
         assert!(!may(JobKind::Restore, Some(one)));
         assert!(may(JobKind::Backup, Some(other)));
         assert!(may(JobKind::Check, None));
+        assert!(may(JobKind::Prune, None));
         assert!(!may(JobKind::Reindex, None));
+        assert!(!may(JobKind::Repair, None));
         let reindex = VecDeque::from([job(JobKind::Reindex, None)]);
         let behind = job(JobKind::Backup, Some(other));
         assert!(

@@ -125,6 +125,18 @@ impl Keyring {
         Ok(key)
     }
 
+    /// Wraps the state key anew by the provider's key, if it was ever made.
+    pub(crate) fn rewrap(&self, app: &App) -> Result<(), Problem> {
+        let Some(key) = self.existing(app)? else {
+            return Ok(());
+        };
+        let wrapped = key
+            .wrap(&*self.provider_to_wrap(app)?)
+            .map_err(|error| key_problem(&error))?;
+        app.stores.store()?.put_meta(STATE_KEY, wrapped.clone())?;
+        Ok(app.state()?.set_fact(STATE_KEY, &wrapped)?)
+    }
+
     /// The wrapped state key, from the database, or else from the store.
     fn wrapped(&self, app: &App) -> Result<Option<Vec<u8>>, Problem> {
         let state = app.state()?;

@@ -2,6 +2,7 @@
 
 pub(crate) mod backup;
 pub(crate) mod export;
+pub(crate) mod repair;
 pub(crate) mod restore;
 pub(crate) mod upkeep;
 
@@ -24,7 +25,9 @@ pub(crate) fn run(app: &Arc<App>, live: &Arc<Live>) -> Result<Done, Failure> {
         JobKind::Restore => restore::apply(app, live),
         JobKind::Export => export::run(app, live),
         JobKind::Check => upkeep::check(app, live),
+        JobKind::Prune => upkeep::prune(app, live),
         JobKind::Reindex => upkeep::reindex(app, live),
+        JobKind::Repair => repair::run(app, live),
     };
     match outcome {
         Err(Failure::Failed(problem)) if problem.code() == "cancelled" => Err(Failure::Cancelled),

@@ -65,6 +65,11 @@ fn unseal(app: &App, domain: &DomainRecord) -> Result<Credentials, Problem> {
     Credentials::from_bytes(&opened).ok_or_else(damaged)
 }
 
+/// A domain's credentials, sealed anew by the provider's key.
+pub(crate) fn reseal(app: &App, domain: &DomainRecord) -> Result<String, Problem> {
+    seal(app, domain.id, &unseal(app, domain)?)
+}
+
 fn damaged() -> Problem {
     Problem::new(
         "damaged",

@@ -72,6 +72,7 @@ const PROBLEMS: &[(&str, u16, &str)] = &[
     ),
     ("store_unavailable", 503, "The store is not available"),
     ("damaged", 500, "Stored data is damaged"),
+    ("lost", 500, "The stored content is lost"),
     ("no_space", 507, "The disk is full"),
     ("internal", 500, "Something unexpected went wrong"),
 ];

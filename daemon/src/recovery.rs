@@ -1,9 +1,10 @@
 //! What of the daemon's state is also kept, sealed, in the store, so that losing the state database does not cost
 //! the domains: registrations, id maps, the head of the audit log.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::Ordering;
 
+use orgkeep_api::store::CheckProblem;
 use orgkeep_engine::catalogue::ObjectType;
 use orgkeep_engine::id::DomainId;
 use orgkeep_engine::keys::{open_envelope, seal_envelope};
@@ -37,6 +38,61 @@ pub(crate) fn register(app: &App, record: &DomainRecord) -> Result<(), Problem> 
     let sealed = seal_envelope(&*provider, &registration_purpose(record.id), &plain)
         .map_err(|error| key_problem(&error))?;
     Ok(app.stores.store()?.put_registration(record.id, sealed)?)
+}
+
+/// The registrations that the store lacks, or that do not open or say something else than the state.
+pub(crate) fn damaged_registrations(app: &App) -> Result<Vec<CheckProblem>, Problem> {
+    let Some(store) = app.stores.existing()? else {
+        return Ok(Vec::new());
+    };
+    let state = app.state()?;
+    let mut kept: BTreeMap<DomainId, Vec<u8>> = store.registrations()?.into_iter().collect();
+    let mut problems = Vec::new();
+    for record in state.domains()?.iter().chain(&state.forgotten()?) {
+        let what = match kept.remove(&record.id) {
+            None => "it is missing",
+            Some(sealed) if opens(app, record.id, &sealed) => continue,
+            Some(_) => "it does not open",
+        };
+        problems.push(CheckProblem {
+            kind: "registration".to_owned(),
+            domain: Some(record.name.to_string()),
+            blob: format!("{}/registration", record.id),
+            what: format!(
+                "{what}: if the state database were lost, the domain would have to be registered again"
+            ),
+            types: Vec::new(),
+            snapshots: Vec::new(),
+            objects: Vec::new(),
+        });
+    }
+    Ok(problems)
+}
+
+fn opens(app: &App, domain: DomainId, sealed: &[u8]) -> bool {
+    let opened = open_envelope(
+        &*app.keyring.provider(),
+        &registration_purpose(domain),
+        sealed,
+    );
+    opened.is_ok_and(|plain| serde_json::from_slice::<DomainRecord>(&plain).is_ok())
+}
+
+/// Writes anew the registrations that problems name; gives them.
+pub(crate) fn mend_registrations(
+    app: &App,
+    problems: &[CheckProblem],
+) -> Result<Vec<String>, Problem> {
+    let state = app.state()?;
+    let mut written = Vec::new();
+    for record in state.domains()?.iter().chain(&state.forgotten()?) {
+        let blob = format!("{}/registration", record.id);
+        if problems.iter().any(|problem| problem.blob == blob) {
+            register(app, record)?;
+            written.push(blob);
+        }
+    }
+    Ok(written)
 }
 
 /// Takes up domains that the store knows and the state does not, once: the state was lost, or is new. Where the key

@@ -8,11 +8,15 @@ use orgkeep_api::job::{Job, JobEvent, JobReport, StartBackup};
 use orgkeep_api::restore::{Action, ApplyPlan, RestorePlan, StartPlan};
 use orgkeep_api::snapshot::{DiffLine, ObjectLine, Snapshot, SnapshotPatch, StartExport, Version};
 use orgkeep_api::store::{StartCheck, StoreStatus};
-use orgkeep_api::system::{AuditRow, KeysStatus, ScopesToGrant, Status};
+use orgkeep_api::system::{
+    AuditRow, KeysRewrapped, KeysRotated, KeysStatus, ScopesToGrant, Status,
+};
 
 use crate::app::App;
 use crate::call::{Answer, Call};
-use crate::handlers::{domains, events, exports, jobs, objects, plans, snapshots, store, system};
+use crate::handlers::{
+    domains, events, exports, jobs, keys, objects, plans, snapshots, store, system,
+};
 use crate::openapi::Doc;
 use crate::problem::Problem;
 use crate::roles::Role;
@@ -167,6 +171,14 @@ pub(crate) const ROUTES: &[Route] = &[
         Gives::One(Doc::of::<KeysStatus>()),
         system::keys,
     ),
+    change(
+        Method::Post,
+        "/v1/keys/rewrap",
+        CloudAdmin,
+        "keys.rewrap",
+        Gives::One(Doc::of::<KeysRewrapped>()),
+        keys::rewrap,
+    ),
     read(
         "/v1/audit",
         CloudAdmin,
@@ -251,6 +263,14 @@ pub(crate) const ROUTES: &[Route] = &[
         domains::set_key_management,
     )
     .takes(Doc::of::<Enabled>()),
+    change(
+        Method::Post,
+        "/v1/domains/{d}/key-management/rotate",
+        CloudAdmin,
+        "keys.rotate",
+        Gives::One(Doc::of::<KeysRotated>()),
+        keys::rotate,
+    ),
     change(
         Method::Post,
         "/v1/domains/{d}/backups",
@@ -459,11 +479,27 @@ pub(crate) const ROUTES: &[Route] = &[
     .takes(Doc::of::<StartCheck>()),
     change(
         Method::Post,
+        "/v1/store/prune",
+        CloudAdmin,
+        "store.prune",
+        Gives::Accepted,
+        store::prune,
+    ),
+    change(
+        Method::Post,
         "/v1/store/reindex",
         CloudAdmin,
         "store.reindex",
         Gives::Accepted,
         store::reindex,
+    ),
+    change(
+        Method::Post,
+        "/v1/store/repair",
+        CloudAdmin,
+        "store.repair",
+        Gives::Accepted,
+        store::repair,
     ),
 ];
 
@@ -489,6 +525,10 @@ mod tests {
             (Method::Post, "/v1/domains/{d}/exports"),
             (Method::Get, "/v1/exports/{j}"),
             (Method::Post, "/v1/restore-plans/{p}/apply"),
+            (Method::Post, "/v1/store/prune"),
+            (Method::Post, "/v1/store/repair"),
+            (Method::Post, "/v1/domains/{d}/key-management/rotate"),
+            (Method::Post, "/v1/keys/rewrap"),
             (Method::Delete, "/v1/snapshots/{s}"),
         ];
         let product_admin = [

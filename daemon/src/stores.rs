@@ -114,6 +114,7 @@ pub(crate) fn store_problem(error: &StoreError) -> Problem {
         StoreError::Pack { .. } | StoreError::Record { .. } | StoreError::Mismatch { .. } => {
             "damaged"
         }
+        StoreError::Lost => "lost",
         StoreError::UnknownSnapshot { .. } => "not_found",
         StoreError::DifferentDomains => "invalid_value",
         StoreError::NoDomainKeys { .. } => "key_management_not_enabled",

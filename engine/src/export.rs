@@ -8,7 +8,7 @@ use crate::canonical::Json;
 use crate::catalogue::ObjectType;
 use crate::diff::Stop;
 use crate::monitor::{Monitor, Progress};
-use crate::store::{SnapshotReader, StoreError};
+use crate::store::{SnapshotReader, StoreError, Stored};
 
 /// One exported object.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -40,19 +40,22 @@ pub enum ExportError {
 /// # Errors
 ///
 /// When the snapshot cannot be read, it was cancelled, or `take` wants no more.
+///
+/// Gives how many objects were left out because their contents are lost; each is a warning.
 pub fn export(
     reader: &SnapshotReader,
     types: &[ObjectType],
     monitor: &dyn Monitor,
     take: &mut dyn FnMut(ExportItem) -> Result<(), Stop>,
-) -> Result<(), ExportError> {
+) -> Result<u64, ExportError> {
+    let mut lost = 0;
     monitor.report(Progress::Phase {
         name: "exporting",
         total: Some(types.iter().map(|t| reader.count(*t)).sum()),
     });
     for object_type in types {
         let mut ended = None;
-        let read = reader.for_each(*object_type, &mut |stored| {
+        let mut see = |stored: Stored| {
             if ended.is_some() {
                 return Ok(());
             }
@@ -75,13 +78,20 @@ pub fn export(
                 count: 1,
             });
             Ok(())
+        };
+        let read = reader.for_each_or_lost(*object_type, &mut see, &mut |id, _| {
+            lost += 1;
+            monitor.report(Progress::Warning(format!(
+                "{object_type} {id} was left out: its content in this snapshot is lost"
+            )));
+            Ok(())
         });
         match ended {
             Some(error) => return Err(error),
             None => read.map_err(ExportError::Store)?,
         }
     }
-    Ok(())
+    Ok(lost)
 }
 
 /// What the file of one type will be: its objects, and the bytes of its lines with their ends.

@@ -29,6 +29,8 @@ use crate::id::{DomainId, PackId, SnapshotId};
 use crate::object::Coverage;
 use crate::pack::{ChunkEntry, Kind};
 
+pub(crate) mod mend;
+
 #[cfg(test)]
 pub(crate) mod faults;
 pub(crate) mod prune;
@@ -919,21 +921,6 @@ pub(crate) fn versions_between(
         ended.query_map(params![space, from, to], Version::read)?,
     )?);
     Ok(found)
-}
-
-/// The objects of a type that have a version in a chunk: what damage to it concerns.
-pub(crate) fn keys_in_chunk(connection: &Connection, space: Space, chunk: i64) -> Result<Vec<Key>> {
-    let mut statement = connection.prepare_cached(
-        "SELECT DISTINCT parent, key FROM version WHERE space = ?1 AND place >= ?2 AND place < ?3 ORDER BY parent, key",
-    )?;
-    collect(
-        statement.query_map(params![space, chunk << 16, (chunk + 1) << 16], |row| {
-            Ok(Key {
-                parent: row.get(0)?,
-                key: row.get(1)?,
-            })
-        })?,
-    )
 }
 
 /// Where the observations of a bucket lie, and their digest.

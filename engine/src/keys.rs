@@ -468,6 +468,38 @@ impl DomainKeys {
         Ok(Self::from_parts(to_key(identity)?, epochs))
     }
 
+    /// The same keys, and those of a new epoch for what is sealed from now on. The identity key stays.
+    ///
+    /// # Errors
+    ///
+    /// When the operating system gives no randomness.
+    pub fn rotated(&self) -> Result<Self, KeyError> {
+        let number = self.epochs.last().map_or(1, |last| last.number + 1);
+        let mut epochs: Vec<(u32, Key)> = self
+            .epochs
+            .iter()
+            .map(|epoch| (epoch.number, epoch.data.clone()))
+            .collect();
+        epochs.push((number, random_key()?));
+        Ok(Self::from_parts(self.identity.clone(), epochs))
+    }
+
+    /// The number of the newest epoch.
+    #[must_use]
+    pub fn newest_epoch(&self) -> u32 {
+        self.epochs.last().map_or(0, |last| last.number)
+    }
+
+    /// Whether these are the same keys of the same epochs.
+    pub(crate) fn is_same(&self, other: &Self) -> bool {
+        let epochs = |keys: &Self| -> Vec<(u32, Key)> {
+            let both = keys.epochs.iter();
+            both.map(|epoch| (epoch.number, epoch.data.clone()))
+                .collect()
+        };
+        self.identity == other.identity && epochs(self) == epochs(other)
+    }
+
     /// The same keys once more.
     pub(crate) fn copy(&self) -> Self {
         let epochs = self

@@ -22,6 +22,7 @@
 //! | [`collect`] | Reads an org as of one moment |
 //! | [`authorize`] | Finds out what credentials may read and write |
 //! | [`backup`], [`check`] | One backup of one domain; what is damaged |
+//! | [`repair`] | Makes a damaged store whole again, as far as the org still has what was lost |
 //! | [`plan`], [`compare`], [`diff`] | What a restore would do; how a live org or another snapshot differs |
 //! | [`restore`], [`export`] | Carries out a plan by its journal; writes plain files |
 pub mod authorize;
@@ -52,6 +53,7 @@ pub mod okta;
 pub mod pack;
 pub mod plan;
 pub mod record;
+pub mod repair;
 pub mod restore;
 pub mod retention;
 pub mod schedule;

@@ -235,7 +235,6 @@ impl Form {
 
 impl Record {
     /// The record as a blob.
-    #[cfg(test)]
     pub(crate) fn seal(
         &self,
         keys: &DomainKeys,

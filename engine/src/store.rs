@@ -16,6 +16,7 @@
 //! | `DOMAIN/moves/N` | where rows lie now that were moved to other packs, and which packs are retired (`record/moves.rs`); all count |
 //! | `DOMAIN/markers/SNAPSHOT/N` | that it is pinned or removed; the highest `N` counts |
 //! | `DOMAIN/registration/N` | what the daemon keeps about the domain, sealed by it; the highest `N` counts |
+//! | `DOMAIN/damaged/…` | damaged blobs that [`repair`](crate::repair) moved aside, below what was their name; nothing reads them |
 //! | `meta/NAME/N` | what else the daemon keeps, sealed by it; the highest `N` counts |
 //!
 //! # Where something is lost
@@ -67,6 +68,8 @@ mod audit;
 mod census;
 mod checkpoint;
 mod domain;
+mod lost;
+mod mend;
 mod merged;
 mod moves;
 mod names;
@@ -74,6 +77,8 @@ mod prune;
 mod reader;
 mod readin;
 mod reindex;
+mod salvage;
+mod tombstone;
 mod types;
 mod usage;
 mod writer;
@@ -82,9 +87,9 @@ mod writer;
 mod tests;
 
 pub use domain::DomainStore;
-pub(crate) use domain::LastSides;
+pub(crate) use domain::{LastSides, chain};
 pub use prune::{PackTally, PruneOptions, PruneReport};
-pub use reader::{SeeId, SeeStored, SnapshotReader};
+pub use reader::{SeeId, SeeLost, SeeStored, SnapshotReader};
 pub use reindex::{ReindexReport, StoreProblem};
 pub use types::{
     Change, ChangeKind, Comparison, DomainStats, Loss, SnapshotInfo, StoreStats, Stored,
@@ -135,6 +140,11 @@ pub enum StoreError {
         /// The domain.
         domain: DomainId,
     },
+    /// The version was damaged in the store, and could not be had again.
+    #[error(
+        "this version is lost: it was damaged in the store, and could not be read from the org again"
+    )]
+    Lost,
     /// There is no such snapshot.
     #[error("there is no snapshot {snapshot}")]
     UnknownSnapshot {
@@ -189,6 +199,10 @@ impl StoreError {
                     .to_owned(),
             ),
             Self::Mismatch { .. } => Some("Run `orgkeepctl store reindex`.".to_owned()),
+            Self::Lost => Some(
+                "`orgkeepctl objects history` lists the versions of the object that are whole."
+                    .to_owned(),
+            ),
             Self::NoDomainKeys { .. } => Some("Run `orgkeepctl keys enable`.".to_owned()),
             _ => None,
         }
@@ -226,6 +240,8 @@ pub(crate) struct Inner {
     numbering: Mutex<()>,
     /// The domains of which a snapshot is being written.
     writing: Mutex<BTreeSet<DomainId>>,
+    /// Held while a domain's keys are read, changed and put.
+    keying: Mutex<()>,
     /// Held from a record's becoming durable until it is in the index, and while unseen records are looked for, so that none is read in twice.
     recording: Mutex<()>,
     /// Held while the store is pruned or its index rebuilt: one at a time.
@@ -266,6 +282,7 @@ impl Store {
                 index,
                 numbering: Mutex::default(),
                 writing: Mutex::default(),
+                keying: Mutex::default(),
                 recording: Mutex::default(),
                 maintenance: Mutex::default(),
                 usage: Usage::default(),
@@ -283,6 +300,7 @@ impl Store {
         domain: DomainId,
         provider: &dyn KeyProvider,
     ) -> Result<(), StoreError> {
+        let _keying = self.inner.keying();
         if self.has_domain_keys(domain)? {
             return Ok(());
         }
@@ -291,6 +309,54 @@ impl Store {
             &format!("{domain}/keys/"),
             SealedBlob::from_sealed(wrapped)?,
         )
+    }
+
+    /// Adds a data key in a new epoch to a domain's keys, and puts them durably; gives the epoch. What was sealed before stays as it is.
+    ///
+    /// A [`DomainStore`] that is open knows nothing of it: open the domain again, and write and read with that one alone.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::NoDomainKeys`] when there are none; else when the provider or the storage fails.
+    pub fn rotate_domain_keys(
+        &self,
+        domain: DomainId,
+        provider: &dyn KeyProvider,
+    ) -> Result<u32, StoreError> {
+        let _keying = self.inner.keying();
+        let keys = self.unwrap_domain_keys(domain, provider)?.rotated()?;
+        let wrapped = SealedBlob::from_sealed(keys.wrap(domain, provider)?)?;
+        self.inner
+            .put_numbered(&format!("{domain}/keys/"), wrapped)?;
+        Ok(keys.newest_epoch())
+    }
+
+    /// Wraps a domain's keys anew, by the provider's newest key, and puts them durably. The keys themselves stay.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::NoDomainKeys`] when there are none; else when the provider or the storage fails.
+    pub fn rewrap_domain_keys(
+        &self,
+        domain: DomainId,
+        provider: &dyn KeyProvider,
+    ) -> Result<(), StoreError> {
+        let _keying = self.inner.keying();
+        let keys = self.unwrap_domain_keys(domain, provider)?;
+        let wrapped = SealedBlob::from_sealed(keys.wrap(domain, provider)?)?;
+        self.inner.put_numbered(&format!("{domain}/keys/"), wrapped)
+    }
+
+    fn unwrap_domain_keys(
+        &self,
+        domain: DomainId,
+        provider: &dyn KeyProvider,
+    ) -> Result<DomainKeys, StoreError> {
+        let wrapped = self
+            .inner
+            .newest_numbered(&format!("{domain}/keys/"))?
+            .ok_or(StoreError::NoDomainKeys { domain })?;
+        Ok(DomainKeys::unwrap(domain, provider, &wrapped)?)
     }
 
     /// Whether the store holds keys of the domain.
@@ -316,11 +382,7 @@ impl Store {
         domain: DomainId,
         provider: &dyn KeyProvider,
     ) -> Result<DomainStore, StoreError> {
-        let wrapped = self
-            .inner
-            .newest_numbered(&format!("{domain}/keys/"))?
-            .ok_or(StoreError::NoDomainKeys { domain })?;
-        let keys = DomainKeys::unwrap(domain, provider, &wrapped)?;
+        let keys = self.unwrap_domain_keys(domain, provider)?;
         DomainStore::open(Arc::clone(&self.inner), domain, keys)
     }
 
@@ -452,10 +514,17 @@ impl Store {
         let read = self.inner.index.read();
         for domain in index::domains(&read)? {
             let found = domains.entry(domain).or_default();
-            found.snapshots = index::snapshots(&read, domain)?
+            let rows = index::snapshots(&read, domain)?;
+            let live: Vec<u32> = rows
                 .iter()
                 .filter(|row| !row.removed)
-                .count() as u64;
+                .map(|row| row.sequence)
+                .collect();
+            found.snapshots = live.len() as u64;
+            found.removed_snapshots = (rows.len() - live.len()) as u64;
+            if found.removed_snapshots > 0 {
+                found.reclaimable_bytes = index::mend::reclaimable_bytes(&read, domain, &live)?;
+            }
             known.extend(index::packs(&read, domain)?.iter().map(|(pack, _)| *pack));
         }
         for blob in &blobs {
@@ -482,6 +551,7 @@ impl Store {
                 Some("records" | "checkpoints" | "merged" | "moves") => {
                     found.record_bytes += blob.bytes;
                 }
+                Some("damaged") => stats.damaged_bytes += blob.bytes,
                 _ => {}
             }
         }
@@ -521,6 +591,10 @@ impl Inner {
             .unwrap_or_else(PoisonError::into_inner)
     }
 
+    fn keying(&self) -> MutexGuard<'_, ()> {
+        self.keying.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Puts a blob under the next number below `prefix`, then deletes those of lower numbers.
     pub(crate) fn put_numbered(&self, prefix: &str, blob: SealedBlob) -> Result<(), StoreError> {
         let _numbering = self.numbering();
@@ -535,9 +609,21 @@ impl Inner {
 
     /// The blob with the highest number below `prefix`.
     pub(crate) fn newest_numbered(&self, prefix: &str) -> Result<Option<Vec<u8>>, StoreError> {
+        let newest = self.newest_numbered_named(prefix)?;
+        Ok(newest.map(|(_, blob)| blob))
+    }
+
+    /// The blob with the highest number below `prefix`, with its name.
+    pub(crate) fn newest_numbered_named(
+        &self,
+        prefix: &str,
+    ) -> Result<Option<(String, Vec<u8>)>, StoreError> {
         let _numbering = self.numbering();
         match self.numbered(prefix)?.pop() {
-            Some((_, name)) => Ok(Some(self.blobs.get(&name)?)),
+            Some((_, name)) => {
+                let blob = self.blobs.get(&name)?;
+                Ok(Some((name, blob)))
+            }
             None => Ok(None),
         }
     }

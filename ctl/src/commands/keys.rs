@@ -2,7 +2,8 @@
 
 use clap::{Args, Subcommand};
 use orgkeep_api::domain::{DomainCard, Enabled, KeyManagement};
-use orgkeep_api::system::KeysStatus;
+use orgkeep_api::system::{KeysRewrapped, KeysRotated, KeysStatus};
+use serde::Serialize;
 
 use crate::client::endpoint::Endpoint;
 use crate::commands::{CommandError, Context};
@@ -24,12 +25,25 @@ enum Command {
     },
     /// Show the key provider and each domain's state
     Status,
+    /// Take a new data key for what a domain writes from now on; what was written stays readable
+    Rotate {
+        /// The domain; may be left out where only one is registered
+        domain: Option<String>,
+    },
+    /// Wrap every domain's keys anew by the key provider's newest key
+    Rewrap,
 }
+
+/// A body without fields.
+#[derive(Serialize)]
+struct Nothing {}
 
 pub(crate) fn run(arguments: Arguments, context: &mut Context) -> Result<Exit, CommandError> {
     match arguments.command {
         Command::Enable { domain } => enable(domain.as_deref(), context),
         Command::Status => status(context),
+        Command::Rotate { domain } => rotate(domain.as_deref(), context),
+        Command::Rewrap => rewrap(context),
     }
 }
 
@@ -48,6 +62,45 @@ fn enable(domain: Option<&str>, context: &mut Context) -> Result<Exit, CommandEr
         ))?;
     }
     Ok(Exit::Done)
+}
+
+fn rotate(domain: Option<&str>, context: &mut Context) -> Result<Exit, CommandError> {
+    let domain = context.domain(domain)?;
+    let endpoint = Endpoint::new(&["domains", &domain, "key-management", "rotate"]);
+    let rotated = context.client.post(&endpoint, &Nothing {})?;
+    if context.output.is_json() {
+        context.output.document(&rotated)?;
+    } else {
+        let rotated: KeysRotated = rotated.read()?;
+        context.output.line(&format!(
+            "{}: new data key, epoch {}",
+            rotated.domain, rotated.epoch
+        ))?;
+    }
+    Ok(Exit::Done)
+}
+
+fn rewrap(context: &mut Context) -> Result<Exit, CommandError> {
+    let endpoint = Endpoint::new(&["keys", "rewrap"]);
+    let document = context.client.post(&endpoint, &Nothing {})?;
+    let rewrapped: KeysRewrapped = document.read()?;
+    if context.output.is_json() {
+        context.output.document(&document)?;
+    } else {
+        for domain in &rewrapped.domains {
+            context.output.line(&format!("{domain}: wrapped anew"))?;
+        }
+        for failed in &rewrapped.failed {
+            context
+                .output
+                .line(&format!("{}: {}", failed.domain, failed.detail))?;
+        }
+    }
+    Ok(if rewrapped.failed.is_empty() {
+        Exit::Done
+    } else {
+        Exit::Failed
+    })
 }
 
 fn status(context: &mut Context) -> Result<Exit, CommandError> {

@@ -4,6 +4,7 @@ use clap::{Args, Subcommand};
 use orgkeep_api::store::{StartCheck, StoreStatus};
 use serde::Serialize;
 
+use crate::client::document::Document;
 use crate::client::endpoint::Endpoint;
 use crate::commands::{CommandError, Context, jobs};
 use crate::exit::Exit;
@@ -25,8 +26,12 @@ enum Command {
         #[arg(long)]
         read_data: bool,
     },
+    /// Delete what no snapshot needs any more
+    Prune,
     /// Rebuild the index from the store
     Reindex,
+    /// Make a damaged store whole again, as far as the org still has what was lost
+    Repair,
 }
 
 /// A body without fields.
@@ -40,11 +45,17 @@ pub(crate) fn run(arguments: Arguments, context: &mut Context) -> Result<Exit, C
             let endpoint = Endpoint::new(&["store", "check"]);
             context.client.post(&endpoint, &StartCheck { read_data })?
         }
-        Command::Reindex => context
-            .client
-            .post(&Endpoint::new(&["store", "reindex"]), &Nothing {})?,
+        Command::Prune => start(context, "prune")?,
+        Command::Reindex => start(context, "reindex")?,
+        Command::Repair => start(context, "repair")?,
     };
     jobs::print_started(context, job, true)
+}
+
+fn start(context: &Context, what: &str) -> Result<Document, CommandError> {
+    Ok(context
+        .client
+        .post(&Endpoint::new(&["store", what]), &Nothing {})?)
 }
 
 fn status(context: &mut Context) -> Result<Exit, CommandError> {
@@ -69,7 +80,26 @@ fn status(context: &mut Context) -> Result<Exit, CommandError> {
         )
         .field("size", bytes(store.bytes))
         .field("index", bytes(store.index_bytes))
-        .field("index log", bytes(store.wal_bytes));
+        .field("index log", bytes(store.wal_bytes))
+        .field(
+            "orphan packs",
+            format!(
+                "{}, {}",
+                count(store.orphan_packs),
+                bytes(store.orphan_bytes)
+            ),
+        )
+        .field(
+            "removed",
+            format!(
+                "{} snapshots, about {} to prune",
+                count(store.removed_snapshots),
+                bytes(store.reclaimable_bytes)
+            ),
+        );
+    if store.damaged_bytes > 0 {
+        card.field("set aside", bytes(store.damaged_bytes));
+    }
     card.print(output)?;
     output.line("")?;
     let mut domains = Listing::new(&["DOMAIN", ">SNAPSHOTS", ">SIZE"]);

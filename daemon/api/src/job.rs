@@ -19,8 +19,12 @@ words! {
         Export = "export",
         /// Checks the store.
         Check = "check",
+        /// Deletes what no snapshot needs any more.
+        Prune = "prune",
         /// Rebuilds the index from the store.
         Reindex = "reindex",
+        /// Makes a damaged store whole again.
+        Repair = "repair",
     }
 }
 

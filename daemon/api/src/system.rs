@@ -119,6 +119,33 @@ pub struct DomainKeysStatus {
     pub key_management: KeyManagement,
 }
 
+/// `POST /v1/domains/{d}/key-management/rotate`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct KeysRotated {
+    /// The domain's name.
+    pub domain: String,
+    /// The epoch of the new data key: what is written from now on is sealed with it.
+    pub epoch: u32,
+}
+
+/// `POST /v1/keys/rewrap`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct KeysRewrapped {
+    /// The domains whose keys, and registrations if they are registered, are wrapped anew by the provider's key.
+    pub domains: Vec<String>,
+    /// What could not be wrapped anew; empty if all could.
+    pub failed: Vec<NotRewrapped>,
+}
+
+/// A domain whose keys could not be wrapped anew.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct NotRewrapped {
+    /// The domain's name.
+    pub domain: String,
+    /// Why, and what to do about it.
+    pub detail: String,
+}
+
 /// `GET /v1/scopes`: what to grant to the app in Okta.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct ScopesToGrant {

@@ -1,7 +1,9 @@
 //! Objects of a snapshot, their history, and differences.
 
+use std::cell::RefCell;
 use std::sync::Arc;
 
+use jiff::Timestamp;
 use orgkeep_api::snapshot::{AttributeChange, ChangeKind, DiffLine, ObjectLine, Version};
 use orgkeep_engine::catalogue::{self, ObjectType};
 use orgkeep_engine::clock;
@@ -33,13 +35,19 @@ pub(crate) fn list(app: &Arc<App>, call: &Call) -> Result<Answer, Problem> {
         return Rows::stream(call, move |rows| {
             for object_type in types {
                 let mut gone = None;
-                let read = reader.for_each(object_type, &mut |stored| match wanted.line(&stored) {
+                let mut row = |line: Option<ObjectLine>| match line {
                     Some(line) => rows.row(&line).map_err(|error| {
                         gone = Some(error);
                         StoreError::Cancelled
                     }),
                     None => Ok(()),
-                });
+                };
+                let row = RefCell::new(&mut row);
+                let read = reader.for_each_or_lost(
+                    object_type,
+                    &mut |stored| row.borrow_mut()(wanted.line(&stored)),
+                    &mut |id, at| row.borrow_mut()(wanted.lost_line(object_type, id, at)),
+                );
                 if let Some(gone) = gone {
                     return Err(gone.into());
                 }
@@ -80,6 +88,25 @@ impl Wanted {
     }
 }
 
+impl Wanted {
+    /// The line of an object whose content is lost, if it is asked for: its name is lost with it.
+    fn lost_line(
+        &self,
+        object_type: ObjectType,
+        id: &str,
+        changed_at: Timestamp,
+    ) -> Option<ObjectLine> {
+        let fits = |text: &String| id.to_lowercase().contains(text);
+        self.text.as_ref().is_none_or(fits).then(|| ObjectLine {
+            object_type: object_type.name().to_owned(),
+            id: id.to_owned(),
+            name: None,
+            content_id: None,
+            changed_at: clock::to_text(changed_at),
+        })
+    }
+}
+
 /// One page; the cursor is `TYPE:N`, the place within the type's objects.
 fn page(
     reader: &SnapshotReader,
@@ -104,12 +131,12 @@ fn page(
             0
         };
         let mut n = 0;
-        let read = reader.for_each(object_type, &mut |stored| {
+        let mut take = |line: Option<ObjectLine>| {
             n += 1;
             if n <= start {
                 return Ok(());
             }
-            let Some(line) = wanted.line(&stored) else {
+            let Some(line) = line else {
                 return Ok(());
             };
             if lines.len() == limit {
@@ -119,7 +146,13 @@ fn page(
             }
             lines.push(line);
             Ok(())
-        });
+        };
+        let take = RefCell::new(&mut take);
+        let read = reader.for_each_or_lost(
+            object_type,
+            &mut |stored| take.borrow_mut()(wanted.line(&stored)),
+            &mut |id, at| take.borrow_mut()(wanted.lost_line(object_type, id, at)),
+        );
         if next.is_some() {
             break;
         }
@@ -191,7 +224,10 @@ pub(crate) fn history(app: &Arc<App>, call: &Call) -> Result<Answer, Problem> {
     let lines = versions.iter().map(|version| Version {
         first_snapshot: version.first_snapshot.to_string(),
         last_snapshot: version.last_snapshot.or(newest).map(|id| id.to_string()),
-        content_id: (!bare).then(|| version.content_id.to_string()),
+        content_id: version
+            .content_id
+            .filter(|_| !bare)
+            .map(|content| content.to_string()),
         changed_at: clock::to_text(version.changed_at),
         actor: None,
         event: None,

@@ -1,4 +1,4 @@
-//! The store: its status, its check, the rebuild of its index.
+//! The store: its status, its check, its prune and repair, the rebuild of its index.
 
 use std::sync::Arc;
 
@@ -23,6 +23,9 @@ pub(crate) fn status(app: &Arc<App>, _call: &Call) -> Result<Answer, Problem> {
             domain: domain_name(app, *id)?,
             snapshots: part.snapshots,
             bytes: part.pack_bytes + part.record_bytes,
+            orphan_packs: part.orphan_packs,
+            removed_snapshots: part.removed_snapshots,
+            reclaimable_bytes: part.reclaimable_bytes,
         });
     }
     Answer::ok(&StoreStatus {
@@ -34,6 +37,19 @@ pub(crate) fn status(app: &Arc<App>, _call: &Call) -> Result<Answer, Problem> {
         index_bytes: stats.index_bytes,
         wal_bytes: stats.wal_bytes,
         snapshots: stats.domains.values().map(|part| part.snapshots).sum(),
+        orphan_packs: stats.domains.values().map(|part| part.orphan_packs).sum(),
+        orphan_bytes: stats.domains.values().map(|part| part.orphan_bytes).sum(),
+        removed_snapshots: stats
+            .domains
+            .values()
+            .map(|part| part.removed_snapshots)
+            .sum(),
+        reclaimable_bytes: stats
+            .domains
+            .values()
+            .map(|part| part.reclaimable_bytes)
+            .sum(),
+        damaged_bytes: stats.damaged_bytes,
         domains,
     })
 }
@@ -44,6 +60,14 @@ pub(crate) fn check(app: &Arc<App>, call: &Call) -> Result<Answer, Problem> {
         call.require(Role::CloudAdmin)?;
     }
     start(app, JobKind::Check, Some(&asked))
+}
+
+pub(crate) fn prune(app: &Arc<App>, _call: &Call) -> Result<Answer, Problem> {
+    start::<()>(app, JobKind::Prune, None)
+}
+
+pub(crate) fn repair(app: &Arc<App>, _call: &Call) -> Result<Answer, Problem> {
+    start::<()>(app, JobKind::Repair, None)
 }
 
 pub(crate) fn reindex(app: &Arc<App>, _call: &Call) -> Result<Answer, Problem> {

@@ -29,6 +29,8 @@ struct Exported {
     snapshot: String,
     objects: u64,
     by_type: BTreeMap<String, u64>,
+    /// Objects that were left out: their contents are lost, and the warnings name them.
+    lost: u64,
 }
 
 pub(super) fn run(app: &Arc<App>, live: &Arc<Live>) -> Result<Done, Failure> {
@@ -58,9 +60,11 @@ pub(super) fn run(app: &Arc<App>, live: &Arc<Live>) -> Result<Done, Failure> {
         buffer: Vec::new(),
     });
     let mut by_type = BTreeMap::new();
+    let mut lost = 0;
     for object_type in types {
         if reader.count(object_type) > 0 {
-            let count = write_type(app, live, &reader, object_type, &mut archive)?;
+            let (count, lost_of_type) = write_type(app, live, &reader, object_type, &mut archive)?;
+            lost += lost_of_type;
             by_type.insert(object_type.name().to_owned(), count);
         }
     }
@@ -73,19 +77,22 @@ pub(super) fn run(app: &Arc<App>, live: &Arc<Live>) -> Result<Done, Failure> {
             snapshot: snapshot.to_string(),
             objects: by_type.values().sum(),
             by_type,
+            lost,
         }),
-        ..Done::default()
+        with_errors: lost > 0,
+        items: Vec::new(),
     })
 }
 
-/// One file of the archive. Its header needs its size, so the type is walked twice: once to count, which is cheap, once to write.
+/// One file of the archive; gives how many objects it holds, and how many are lost. Its header needs its size, so the type is walked twice: once to count,
+/// which is cheap, once to write.
 fn write_type(
     app: &App,
     live: &Live,
     reader: &SnapshotReader,
     object_type: ObjectType,
     archive: &mut tar::Builder<Pieces<'_>>,
-) -> Result<u64, Failure> {
+) -> Result<(u64, u64), Failure> {
     let counted = export::size(reader, object_type, live);
     let (count, size) = match counted {
         Err(_) if live.is_cancelled() => return Err(Failure::Cancelled),
@@ -105,7 +112,7 @@ fn write_type(
         .write_all(header.as_bytes())
         .map_err(|_| reader_gone())?;
     let mut written = 0u64;
-    walk(live, reader, object_type, &mut |line| {
+    let lost = walk(live, reader, object_type, &mut |line| {
         pieces.write_all(line)?;
         pieces.write_all(b"\n")?;
         written += line.len() as u64 + 1;
@@ -123,19 +130,19 @@ fn write_type(
         let padding = TAR_BLOCK.get(odd..).unwrap_or_default();
         pieces.write_all(padding).map_err(|_| reader_gone())?;
     }
-    Ok(count)
+    Ok((count, lost))
 }
 
 /// A block of a tar archive: files end on whole ones.
 const TAR_BLOCK: [u8; 512] = [0; 512];
 
-/// Gives each line of a type's file.
+/// Gives each line of a type's file; tells how many objects are lost.
 fn walk(
     monitor: &dyn Monitor,
     reader: &SnapshotReader,
     object_type: ObjectType,
     write: &mut dyn FnMut(&[u8]) -> io::Result<()>,
-) -> Result<(), Failure> {
+) -> Result<u64, Failure> {
     let walked = export::export(reader, &[object_type], monitor, &mut |item| {
         write(&item.line).map_err(|_| Stop)
     });

@@ -2,18 +2,36 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::domain::{LastChunk, chain};
+use super::domain::{LastChunk, Markers, chain};
+use super::merged::Served;
+use super::reindex::StoreProblem;
 use super::{DomainStore, StoreError};
 use crate::catalogue::ObjectType;
-use crate::check::{CheckReport, Problem};
-use crate::chunk::ChunkView;
+use crate::check::{CheckReport, Problem, ProblemKind};
+use crate::chunk::{ChunkView, Key};
 use crate::id::{PackId, SnapshotId};
-use crate::index::{self, ChunkRow, Moment};
+use crate::index::{self, ChunkRow, SnapshotRow, mend};
+use crate::keys::{DomainKeys, KeyError, KeyProvider};
 use crate::monitor::{Monitor, Progress};
 use crate::pack::{Kind, PackError, open_chunk, read_directory};
 
 /// Rows of the index that are read at once.
 const ROWS_AT_ONCE: usize = 64 * 1024;
+
+/// A record, merged or not, and what it needs before it; or why it cannot be read.
+struct Told {
+    served: Served,
+    base: Result<Option<SnapshotId>, String>,
+}
+
+impl Told {
+    fn of(served: Served) -> Self {
+        Self {
+            served,
+            base: Ok(None),
+        }
+    }
+}
 
 /// What the records of a domain name.
 #[derive(Default)]
@@ -38,89 +56,181 @@ impl DomainStore {
         }
     }
 
+    /// A problem with one of the domain's blobs.
+    fn problem(&self, blob: &str, what: impl Into<String>) -> Problem {
+        Problem::of(Some(self.shared.domain), blob, what)
+    }
+
+    /// A problem with a blob that is about one snapshot.
+    fn problem_of(&self, snapshot: SnapshotId, blob: &str, what: impl Into<String>) -> Problem {
+        Problem {
+            snapshots: vec![snapshot],
+            ..self.problem(blob, what)
+        }
+    }
+
+    /// Compares the keys that the store keeps with those that the domain was opened with.
+    pub(crate) fn check_keys(
+        &self,
+        provider: &dyn KeyProvider,
+    ) -> Result<Option<Problem>, StoreError> {
+        let shared = &self.shared;
+        let prefix = format!("{}/keys/", shared.domain);
+        let Some((name, wrapped)) = shared.inner.newest_numbered_named(&prefix)? else {
+            let what = "the domain's keys are missing: without them nothing can be read once the daemon ends";
+            return Ok(Some(self.problem(&prefix, what)));
+        };
+        match DomainKeys::unwrap(shared.domain, provider, &wrapped) {
+            Ok(found) if found.is_same(&shared.keys) => Ok(None),
+            Ok(_) => Ok(Some(self.problem(
+                &name,
+                "it holds other keys than the domain was opened with",
+            ))),
+            Err(
+                error @ (KeyError::DoesNotOpen
+                | KeyError::NotSealed
+                | KeyError::UnknownVersion { .. }),
+            ) => Ok(Some(self.problem(&name, chain(&error)))),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Opens every record, merged or not, every checkpoint, list of moves and marker; and looks whether the index could be read in again from them.
     fn check_records(
         &self,
         monitor: &dyn Monitor,
         report: &mut CheckReport,
     ) -> Result<Named, StoreError> {
         let shared = &self.shared;
+        let mut found = Vec::new();
+        shared.forget_moves();
+        let moves = shared.moves(&mut found)?;
+        let (markers, unread) = shared.markers()?;
+        found.extend(unread);
+        let merged = shared.merged_blobs(&mut found)?;
+        for found in found {
+            self.report_found(&found, report);
+        }
+        let mut told: BTreeMap<SnapshotId, Vec<Told>> = BTreeMap::new();
+        for blob in merged {
+            let (snapshot, served) = (blob.snapshot, blob.served());
+            told.entry(snapshot).or_default().push(Told::of(served));
+        }
         let prefix = format!("{}/records/", shared.domain);
-        let timeline = index::timeline(&shared.inner.index.read(), shared.domain)?;
-        let mut there = BTreeSet::new();
-        let mut named = Named::default();
-        let (markers, mut found) = shared.markers()?;
-        let removed = |id: &SnapshotId| markers.get(id).is_some_and(|(_, removed)| *removed);
         for blob in shared.inner.blobs.list(&prefix)? {
-            stop(monitor)?;
-            report.bytes += blob.bytes;
             let Some(snapshot) = blob
                 .name
                 .strip_prefix(&prefix)
                 .and_then(|id| id.parse::<SnapshotId>().ok())
             else {
-                report
-                    .problems
-                    .push(problem(&blob.name, "it has no business here"));
+                report.problems.push(self.foreign(&blob.name));
                 continue;
             };
-            let known = timeline.iter().any(|moment| moment.id == snapshot);
-            if !known && removed(&snapshot) {
-                // Merged into a later one; the next prune deletes it.
-                continue;
-            }
-            there.insert(snapshot);
-            match shared.read_record(snapshot, &blob.name) {
-                Ok(record) => {
-                    report.snapshots += 1;
-                    named.packs.extend(record.packs);
-                    if !known {
-                        report
-                            .problems
-                            .push(problem(&blob.name, "the index does not know this snapshot"));
+            let served = Served {
+                name: blob.name,
+                bytes: blob.bytes,
+                merged: None,
+            };
+            told.entry(snapshot).or_default().push(Told::of(served));
+        }
+        let mut named = Named::default();
+        for (snapshot, told) in &mut told {
+            for told in told {
+                stop(monitor)?;
+                report.bytes += told.served.bytes;
+                match shared.read_served(*snapshot, &told.served) {
+                    Ok((base, record)) => {
+                        told.base = Ok(base);
+                        named.packs.extend(record.packs);
                     }
+                    Err(StoreError::Record { source, .. }) => told.base = Err(chain(&source)),
+                    Err(StoreError::Blob(source)) => told.base = Err(chain(&source)),
+                    Err(error) => return Err(error),
                 }
-                Err(StoreError::Record { source, .. }) => {
-                    report.problems.push(problem(&blob.name, &chain(&source)))
-                }
-                Err(StoreError::Blob(source)) => {
-                    report.problems.push(problem(&blob.name, &chain(&source)))
-                }
-                Err(error) => return Err(error),
             }
+            report.snapshots += 1;
             monitor.report(Progress::Done {
                 object_type: None,
                 count: 1,
             });
         }
-        for blob in shared.merged_blobs(&mut found)? {
-            stop(monitor)?;
-            report.bytes += blob.bytes;
-            match shared.read_merged(&blob) {
-                Ok(merged) => {
-                    report.snapshots += u64::from(there.insert(blob.snapshot));
-                    named.packs.extend(merged.record.packs);
-                }
-                Err(StoreError::Record { source, .. }) => {
-                    report.problems.push(problem(&blob.name, &chain(&source)))
-                }
-                Err(error) => return Err(error),
-            }
-        }
-        for moment in timeline.iter().filter(|moment| !there.contains(&moment.id)) {
-            let what = "the record of a snapshot that the index knows is missing";
-            report
-                .problems
-                .push(problem(&format!("{prefix}{}", moment.id), what));
-        }
-        self.check_checkpoints(&timeline, &removed, &mut named, monitor, report)?;
-        shared.forget_moves();
-        let moves = shared.moves(&mut found)?;
+        let rows = index::snapshots(&shared.inner.index.read(), shared.domain)?;
+        let checkpoints = self.check_checkpoints(&rows, &markers, &mut named, monitor, report)?;
         named.packs.retain(|pack, _| !moves.is_retired(*pack));
-        for found in found {
-            report.problems.push(problem(&found.blob, &found.what));
+        // The snapshots that one may follow: the one before it, and earlier ones where those between are removed.
+        let mut before = vec![None];
+        for row in &rows {
+            let told = told.remove(&row.id).unwrap_or_default();
+            self.check_told(row, &told, &before, checkpoints.contains(&row.id), report);
+            if !row.removed {
+                before.clear();
+            }
+            before.push(Some(row.id));
+        }
+        for (snapshot, told) in told {
+            // What tells of a removed snapshot is garbage once prune has merged it.
+            if markers.get(&snapshot).is_some_and(|(_, removed)| *removed) {
+                continue;
+            }
+            for told in told {
+                let name = &told.served.name;
+                report.problems.push(match told.base {
+                    Err(what) => self.problem_of(snapshot, name, what),
+                    Ok(_) => Problem {
+                        kind: ProblemKind::Index,
+                        ..self.problem_of(snapshot, name, "the index does not know this snapshot")
+                    },
+                });
+            }
         }
         self.check_marked(report)?;
         Ok(named)
+    }
+
+    /// Looks whether a snapshot that the index knows could be read in again.
+    fn check_told(
+        &self,
+        row: &SnapshotRow,
+        told: &[Told],
+        before: &[Option<SnapshotId>],
+        has_checkpoint: bool,
+        report: &mut CheckReport,
+    ) {
+        for told in told {
+            if let Err(what) = &told.base {
+                let found = self.problem_of(row.id, &told.served.name, what.clone());
+                report.problems.push(found);
+            }
+        }
+        let name = format!("{}/records/{}", self.shared.domain, row.id);
+        match told
+            .iter()
+            .find_map(|told| Some((told, told.base.as_ref().ok()?)))
+        {
+            None if told.is_empty() => {
+                let what = "the record of a snapshot that the index knows is missing";
+                report.problems.push(self.problem_of(row.id, &name, what));
+            }
+            Some((told, base)) if !before.contains(base) && !has_checkpoint => {
+                let what = "the record of the snapshot before it is gone, so that it could not be read in again";
+                let found = self.problem_of(row.id, &told.served.name, what);
+                report.problems.push(found);
+            }
+            _ => {}
+        }
+    }
+
+    /// Reports what came up while names were read.
+    fn report_found(&self, found: &StoreProblem, report: &mut CheckReport) {
+        let snapshot = found.blob.split('/').nth(2);
+        let snapshot = snapshot.and_then(|id| id.parse::<SnapshotId>().ok());
+        report
+            .problems
+            .push(match (ProblemKind::of_blob(&found.blob), snapshot) {
+                (ProblemKind::Moves, _) => self.problem(&found.blob, found.what.clone()),
+                (_, Some(snapshot)) => self.problem_of(snapshot, &found.blob, found.what.clone()),
+                (_, None) => self.foreign(&found.blob),
+            });
     }
 
     /// Looks for the markers of the snapshots that the index has marked.
@@ -134,48 +244,58 @@ impl DomainStore {
             if (row.pinned || row.removed) && !is_marked {
                 let what =
                     "the marker of a snapshot that the index has pinned or removed is missing";
-                report.problems.push(problem(&marker, what));
+                let found = self.problem_of(row.id, &marker, what);
+                report.problems.push(found);
             }
         }
         Ok(())
     }
 
+    /// Opens every checkpoint; gives the snapshots of those that are whole.
     fn check_checkpoints(
         &self,
-        timeline: &[Moment],
-        removed: &dyn Fn(&SnapshotId) -> bool,
+        rows: &[SnapshotRow],
+        markers: &Markers,
         named: &mut Named,
         monitor: &dyn Monitor,
         report: &mut CheckReport,
-    ) -> Result<(), StoreError> {
+    ) -> Result<BTreeSet<SnapshotId>, StoreError> {
         let shared = &self.shared;
+        let mut whole = BTreeSet::new();
         let prefix = format!("{}/checkpoints/", shared.domain);
         for blob in shared.inner.blobs.list(&prefix)? {
             stop(monitor)?;
             report.bytes += blob.bytes;
             let name = blob.name.strip_prefix(&prefix);
             let Some(snapshot) = name.and_then(|id| id.parse::<SnapshotId>().ok()) else {
-                report
-                    .problems
-                    .push(problem(&blob.name, "it has no business here"));
+                report.problems.push(self.foreign(&blob.name));
                 continue;
             };
+            let known = rows.iter().any(|row| row.id == snapshot);
+            let removed = markers.get(&snapshot).is_some_and(|(_, removed)| *removed);
             let found = match shared.read_checkpoint(snapshot) {
                 Ok(checkpoint) => {
                     named.packs.extend(checkpoint.state.packs);
-                    let known = timeline.iter().any(|moment| moment.id == snapshot);
-                    (!known && !removed(&snapshot))
-                        .then(|| "the index does not know its snapshot".to_owned())
+                    whole.insert(snapshot);
+                    (!known && !removed).then(|| "the index does not know its snapshot".to_owned())
                 }
                 Err(StoreError::Record { source, .. }) => Some(chain(&source)),
                 Err(StoreError::Blob(source)) => Some(chain(&source)),
                 Err(error) => return Err(error),
             };
             if let Some(what) = found {
-                report.problems.push(problem(&blob.name, &what));
+                let found = self.problem_of(snapshot, &blob.name, what);
+                report.problems.push(found);
             }
         }
-        Ok(())
+        Ok(whole)
+    }
+
+    fn foreign(&self, name: &str) -> Problem {
+        Problem {
+            kind: ProblemKind::Foreign,
+            ..self.problem(name, "it has no business here")
+        }
     }
 
     fn check_packs(
@@ -188,6 +308,7 @@ impl DomainStore {
         let shared = &self.shared;
         let prefix = format!("{}/packs/", shared.domain);
         let states = index::prune::pack_states(&shared.inner.index.read(), shared.domain)?;
+        // A doomed one is deleted as soon as nobody reads it any more.
         let doomed: BTreeSet<PackId> = states
             .iter()
             .filter(|state| state.doomed)
@@ -206,14 +327,11 @@ impl DomainStore {
                 .strip_prefix(&prefix)
                 .and_then(|id| id.parse::<PackId>().ok())
             else {
-                report
-                    .problems
-                    .push(problem(&blob.name, "it has no business here"));
+                report.problems.push(self.foreign(&blob.name));
                 continue;
             };
             there.insert(pack);
             if doomed.contains(&pack) {
-                // Nothing of it is needed; the next prune deletes it.
                 continue;
             }
             let Some(bytes) = named.packs.get(&pack).or_else(|| indexed.get(&pack)) else {
@@ -236,7 +354,7 @@ impl DomainStore {
             .packs
             .keys()
             .chain(indexed.keys())
-            .filter(|pack| !there.contains(pack))
+            .filter(|pack| !there.contains(*pack) && !doomed.contains(*pack))
             .copied()
             .collect();
         for pack in missing {
@@ -259,37 +377,48 @@ impl DomainStore {
         report: &mut CheckReport,
     ) -> Result<(), StoreError> {
         let chunks = index::chunks_of(&self.shared.inner.index.read(), pack)?;
-        let mut objects = Vec::new();
+        let mut found = self.problem(name, what);
         for (no, row) in &chunks {
-            objects.extend(self.objects_of(*no, row)?);
+            self.concerned(*no, row, &mut found)?;
         }
-        report.problems.push(Problem {
-            blob: name.to_owned(),
-            what,
-            objects,
-        });
+        report.problems.push(found);
         Ok(())
     }
 
-    /// The objects of which a version lies in a chunk.
-    fn objects_of(&self, no: i64, row: &ChunkRow) -> Result<Vec<(ObjectType, String)>, StoreError> {
+    /// Adds to a problem what a chunk holds: objects, types, snapshots.
+    fn concerned(&self, no: i64, row: &ChunkRow, found: &mut Problem) -> Result<(), StoreError> {
         let shared = &self.shared;
         let Some(object_type) = ObjectType::from_code(row.entry.type_code) else {
-            return Ok(Vec::new());
+            return Ok(());
         };
-        if row.entry.kind != Kind::Objects {
-            return Ok(Vec::new());
+        found.types.insert(object_type);
+        if row.entry.kind == Kind::Observations {
+            return Ok(());
         }
-        let keys = {
-            let read = shared.inner.index.read();
-            match index::space(&read, shared.domain, row.entry.type_code)? {
-                Some(space) => index::keys_in_chunk(&read, space, no)?,
-                None => Vec::new(),
-            }
+        let read = shared.inner.index.read();
+        let Some(space) = index::space(&read, shared.domain, row.entry.type_code)? else {
+            return Ok(());
         };
-        keys.into_iter()
-            .map(|key| Ok((object_type, shared.id_text(object_type, key)?)))
-            .collect()
+        let versions = mend::versions_in_chunk(&read, space, no)?;
+        let snapshots = index::snapshots(&read, shared.domain)?;
+        drop(read);
+        let holds = |snapshot: &SnapshotRow| {
+            let at = snapshot.sequence;
+            versions
+                .iter()
+                .any(|version| version.first <= at && version.last.is_none_or(|last| at < last))
+        };
+        for snapshot in snapshots.iter().filter(|row| !row.removed) {
+            if !found.snapshots.contains(&snapshot.id) && holds(snapshot) {
+                found.snapshots.push(snapshot.id);
+            }
+        }
+        let keys: BTreeSet<Key> = versions.iter().map(|version| version.key).collect();
+        for key in keys {
+            let name = (object_type, shared.id_text(object_type, key)?);
+            found.objects.push(name);
+        }
+        Ok(())
     }
 
     /// Opens every chunk of a pack, and compares what the index says of it.
@@ -328,23 +457,31 @@ impl DomainStore {
             )
             .and_then(|plain| ChunkView::decode(&plain).map_err(PackError::Decode));
             let found = match (&chunk, row) {
-                (Err(error), _) => Some(chain(error)),
-                (Ok(_), None) => Some("the index does not know a chunk of it".to_owned()),
+                (Err(error), _) => Some((ProblemKind::Chunk, chain(error))),
+                (Ok(_), None) => {
+                    let what = "the index does not know a chunk of it";
+                    Some((ProblemKind::Index, what.to_owned()))
+                }
                 (Ok(_), Some((_, known))) if known.entry != *entry => {
-                    Some("the index says otherwise where a chunk of it lies".to_owned())
+                    let what = "the index says otherwise where a chunk of it lies";
+                    Some((ProblemKind::Index, what.to_owned()))
                 }
                 (Ok(_), Some(_)) => None,
             };
-            if let Some(what) = found {
-                let objects = match row {
-                    Some((no, row)) => self.objects_of(*no, row)?,
-                    None => Vec::new(),
+            if let Some((kind, mut what)) = found {
+                if kind == ProblemKind::Chunk && entry.kind == Kind::Observations {
+                    what.push_str(
+                        "; it holds only what moves by itself, which the next backup reads again",
+                    );
+                }
+                let mut problem = Problem {
+                    kind,
+                    ..self.problem(name, what)
                 };
-                report.problems.push(Problem {
-                    blob: name.to_owned(),
-                    what,
-                    objects,
-                });
+                if let Some((no, row)) = row {
+                    self.concerned(*no, row, &mut problem)?;
+                }
+                report.problems.push(problem);
             }
         }
         Ok(())
@@ -373,6 +510,7 @@ impl DomainStore {
                 for version in &versions {
                     match shared.body(version, &mut last) {
                         Ok(_) => report.versions += 1,
+                        Err(StoreError::Lost) => report.lost += 1,
                         Err(StoreError::Pack { .. } | StoreError::Blob(_)) => {}
                         Err(StoreError::Mismatch { what }) => {
                             let object_type = ObjectType::from_code(code);
@@ -381,9 +519,10 @@ impl DomainStore {
                                 None => Vec::new(),
                             };
                             report.problems.push(Problem {
-                                blob: String::new(),
-                                what: format!("the index expects {what}"),
+                                kind: ProblemKind::Index,
+                                types: object_type.into_iter().collect(),
                                 objects,
+                                ..self.problem("", format!("the index expects {what}"))
                             });
                         }
                         Err(error) => return Err(error),
@@ -392,14 +531,6 @@ impl DomainStore {
             }
         }
         Ok(())
-    }
-}
-
-fn problem(blob: &str, what: &str) -> Problem {
-    Problem {
-        blob: blob.to_owned(),
-        what: what.to_owned(),
-        objects: Vec::new(),
     }
 }
 

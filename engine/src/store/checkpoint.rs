@@ -32,6 +32,11 @@ impl Places {
         })
     }
 
+    /// A chunk's pack, and its place in it.
+    pub(super) fn place(&self, chunk: i64) -> Option<(PackId, usize)> {
+        self.chunks.get(&chunk).copied()
+    }
+
     /// A chunk's pack by its place in the table, and its place in the pack.
     pub(super) fn of(&mut self, chunk: i64) -> Result<(usize, usize), StoreError> {
         let known = self.chunks.get(&chunk);
@@ -58,6 +63,8 @@ impl Shared {
     ///
     /// The first record counts as a checkpoint. So all checkpoints together stay below some three times the records, and what must be
     /// read to go on from one stays below one and a half. No snapshot of the domain may be written meanwhile.
+    ///
+    /// [`put_checkpoint_of_newest`](Self::put_checkpoint_of_newest) writes it in any case.
     pub(super) fn put_checkpoint_if_due(&self) -> Result<u64, StoreError> {
         let prefix = self.checkpoint_prefix();
         let mut sizes: BTreeMap<SnapshotId, u64> = self
@@ -89,6 +96,21 @@ impl Shared {
         let blob = checkpoint.seal(&self.keys, self.domain, newest)?;
         self.inner.blobs.put(&format!("{prefix}{newest}"), &blob)?;
         Ok(blob.as_bytes().len() as u64)
+    }
+
+    /// Writes a checkpoint of the newest snapshot, which has none. No snapshot of the domain may be written meanwhile.
+    pub(super) fn put_checkpoint_of_newest(&self) -> Result<(), StoreError> {
+        let (newest, checkpoint) = {
+            let read = self.inner.index.read();
+            let snapshots = index::snapshots(&read, self.domain)?;
+            let Some(newest) = snapshots.last() else {
+                return Ok(());
+            };
+            (newest.id, self.gather(&read, &snapshots, newest)?)
+        };
+        let blob = checkpoint.seal(&self.keys, self.domain, newest)?;
+        let name = format!("{}{newest}", self.checkpoint_prefix());
+        Ok(self.inner.blobs.put(&name, &blob)?)
     }
 
     /// The state as of the newest snapshot.

@@ -11,6 +11,7 @@ use super::names::NameMap;
 use super::reader::SnapshotReader;
 use super::readin::{ReadIn, Seen};
 use super::reindex::StoreProblem;
+use super::tombstone::Tombstone;
 use super::types::{Change, ChangeKind, SnapshotInfo, VersionInfo};
 use super::usage::Reading;
 use super::writer::SnapshotWriter;
@@ -205,7 +206,11 @@ impl DomainStore {
             history.push(VersionInfo {
                 first_snapshot: first.id,
                 last_snapshot: version.last.and(within.last()).map(|row| row.id),
-                content_id: shared.body(&version, &mut last)?.1,
+                content_id: match shared.body(&version, &mut last) {
+                    Ok((_, content)) => Some(content),
+                    Err(StoreError::Lost) => None,
+                    Err(error) => return Err(error),
+                },
                 changed_at: from_millis(first.as_of),
                 unobserved: unobserved.map(|row| row.id).collect(),
             });
@@ -265,7 +270,7 @@ impl DomainStore {
         Ok(())
     }
 
-    /// The bodies of an object before and after a change; chunks are looked for as `last` says.
+    /// The bodies of an object before and after a change, neither if one is lost; chunks are looked for as `last` says.
     pub(crate) fn sides(
         &self,
         sides: &Sides,
@@ -275,10 +280,12 @@ impl DomainStore {
             let body = version.as_ref().map(|found| self.shared.body(found, last));
             Ok::<_, StoreError>(body.transpose()?.map(|(body, _)| body))
         };
-        Ok([
-            body(&sides.before, &mut last.before)?,
-            body(&sides.after, &mut last.after)?,
-        ])
+        let before = body(&sides.before, &mut last.before);
+        let after = body(&sides.after, &mut last.after);
+        match (before, after) {
+            (Err(StoreError::Lost), _) | (_, Err(StoreError::Lost)) => Ok([None, None]),
+            (before, after) => Ok([before?, after?]),
+        }
     }
 
     fn sequence_of(&self, snapshot: SnapshotId) -> Result<u32, StoreError> {
@@ -313,7 +320,7 @@ impl DomainStore {
         self.put_marker(snapshot, false, true)
     }
 
-    fn put_marker(
+    pub(super) fn put_marker(
         &self,
         snapshot: SnapshotId,
         pinned: bool,
@@ -480,7 +487,7 @@ pub(super) fn damaged() -> Coverage {
     }
 }
 
-fn marker_aad(domain: DomainId, snapshot: SnapshotId) -> Vec<u8> {
+pub(super) fn marker_aad(domain: DomainId, snapshot: SnapshotId) -> Vec<u8> {
     let mut aad = b"orgkeep marker 1".to_vec();
     aad.extend_from_slice(domain.as_bytes());
     aad.extend_from_slice(snapshot.as_bytes());
@@ -488,7 +495,7 @@ fn marker_aad(domain: DomainId, snapshot: SnapshotId) -> Vec<u8> {
 }
 
 /// An error and its sources as one text.
-pub(super) fn chain(error: &dyn std::error::Error) -> String {
+pub(crate) fn chain(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut source = error.source();
     while let Some(inner) = source {
@@ -891,7 +898,22 @@ impl Shared {
     }
 
     /// The body of a version and its content id, checked against what the index says of it.
+    ///
+    /// [`StoreError::Lost`] where there is a tombstone instead.
     pub(super) fn body(
+        &self,
+        version: &Version,
+        last: &mut LastChunk,
+    ) -> Result<(Vec<u8>, ContentId), StoreError> {
+        let (body, content) = self.content(version, last)?;
+        match Tombstone::read(&body) {
+            Some(_) => Err(StoreError::Lost),
+            None => Ok((body, content)),
+        }
+    }
+
+    /// The same, also where it is a tombstone.
+    pub(super) fn content(
         &self,
         version: &Version,
         last: &mut LastChunk,
@@ -915,7 +937,7 @@ impl Shared {
         }
     }
 
-    /// How long the body of a version is, for less than the body costs; its content is not looked at.
+    /// How long the body of a version is, for less than the body costs; its content is not looked at. [`StoreError::Lost`] where there is a tombstone instead.
     pub(super) fn body_length(
         &self,
         version: &Version,
@@ -926,7 +948,12 @@ impl Shared {
         };
         let (chunk, cursor) = last.at(self, place.chunk())?;
         let ordinal = place.ordinal().into();
-        match chunk.view.length(ordinal, cursor, &*self.names()) {
+        let found = chunk.view.length(ordinal, cursor, &*self.names());
+        match found {
+            // Long enough, and not too long, for a tombstone.
+            Ok(Some((key, length))) if key == version.key && Tombstone::BYTES.contains(&length) => {
+                self.body(version, last).map(|(body, _)| body.len())
+            }
             Ok(Some((key, length))) if key == version.key => Ok(length),
             Ok(_) => Err(StoreError::Mismatch {
                 what: "a version that is not in its place".to_owned(),

@@ -34,6 +34,17 @@ pub(super) struct MergedBlob {
     pub(super) bytes: u64,
 }
 
+impl MergedBlob {
+    /// What tells of its snapshot by it.
+    pub(super) fn served(&self) -> Served {
+        Served {
+            name: self.name.clone(),
+            bytes: self.bytes,
+            merged: Some(self.clone()),
+        }
+    }
+}
+
 /// A record, merged or not, that tells of a snapshot.
 #[derive(Debug, Clone)]
 pub(super) struct Served {

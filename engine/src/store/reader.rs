@@ -3,6 +3,8 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use jiff::Timestamp;
+
 use super::domain::{DomainStore, LastChunk, Observed, bucket, ids_hold_parent};
 use super::types::{Comparison, SnapshotInfo, Stored};
 use super::usage::Reading;
@@ -38,6 +40,9 @@ struct Compared {
 
 /// Takes objects one by one, and may stop the reading.
 pub type SeeStored<'a> = &'a mut dyn FnMut(Stored) -> Result<(), StoreError>;
+
+/// Takes ids of objects whose content is lost one by one, and may stop the reading.
+pub type SeeLost<'a> = &'a mut dyn FnMut(&str, Timestamp) -> Result<(), StoreError>;
 
 /// Takes ids and the parents' ids one by one, and may stop the reading.
 pub type SeeId<'a> = &'a mut dyn FnMut(&str, Option<&str>) -> Result<(), StoreError>;
@@ -159,11 +164,26 @@ impl SnapshotReader {
     ///
     /// # Errors
     ///
-    /// When the storage or the index fails, data are damaged, or `see` fails.
+    /// When the storage or the index fails, data are damaged or lost, or `see` fails.
     pub fn for_each(&self, object_type: ObjectType, see: SeeStored<'_>) -> Result<(), StoreError> {
+        self.for_each_or_lost(object_type, see, &mut |_, _| Err(StoreError::Lost))
+    }
+
+    /// The same; `lost` is called with the id of each object whose content is lost, and the `as_of` of the first snapshot that had it.
+    ///
+    /// # Errors
+    ///
+    /// When the storage or the index fails, data are damaged, or `see` or `lost` fails.
+    pub fn for_each_or_lost(
+        &self,
+        object_type: ObjectType,
+        see: SeeStored<'_>,
+        lost: SeeLost<'_>,
+    ) -> Result<(), StoreError> {
         let Some(space) = self.space(object_type)? else {
             return Ok(());
         };
+        let shared = &self.store.shared;
         let mut observed = (None, Observed::default());
         let mut last = LastChunk::default();
         self.batches(space, &mut |versions| {
@@ -175,7 +195,14 @@ impl SnapshotReader {
                 if observed.0 != Some(bucket) {
                     observed = (Some(bucket), self.observations(space, bucket)?);
                 }
-                see(self.stored(object_type, version, &mut observed.1, &mut last)?)?;
+                match self.stored(object_type, version, &mut observed.1, &mut last) {
+                    Ok(stored) => see(stored)?,
+                    Err(StoreError::Lost) => {
+                        let id = shared.id_text(object_type, version.key)?;
+                        lost(&id, self.changed_at(version))?;
+                    }
+                    Err(error) => return Err(error),
+                }
             }
             Ok(())
         })
@@ -385,7 +412,11 @@ impl SnapshotReader {
         self.batches(space, &mut |versions| {
             versions.sort_unstable_by_key(|version| version.body.map(|(place, _)| place));
             for version in versions.iter() {
-                let length = shared.body_length(version, &mut last)?;
+                let length = match shared.body_length(version, &mut last) {
+                    // It is left out, as it is by who reads the contents.
+                    Err(StoreError::Lost) => continue,
+                    length => length?,
+                };
                 shared.put_id(object_type, version.key, &mut id)?;
                 see(&id, length)?;
             }
@@ -413,6 +444,12 @@ impl SnapshotReader {
         }
     }
 
+    /// The `as_of` of the first snapshot with a version.
+    fn changed_at(&self, version: &Version) -> Timestamp {
+        let mut since = self.moments.range(version.first..);
+        from_millis(since.next().map_or(0, |(_, as_of)| *as_of))
+    }
+
     fn stored(
         &self,
         object_type: ObjectType,
@@ -422,11 +459,6 @@ impl SnapshotReader {
     ) -> Result<Stored, StoreError> {
         let shared = &self.store.shared;
         let (body, content_id) = shared.body(version, last)?;
-        let as_of = self
-            .moments
-            .range(version.first..)
-            .next()
-            .map_or_else(i64::default, |(_, as_of)| *as_of);
         Ok(Stored {
             object_type,
             id: shared.id_text(object_type, version.key)?,
@@ -438,7 +470,7 @@ impl SnapshotReader {
             content_id,
             body,
             observed: observed.get(shared, version.key),
-            changed_at: from_millis(as_of),
+            changed_at: self.changed_at(version),
         })
     }
 }

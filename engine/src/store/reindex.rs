@@ -111,7 +111,7 @@ impl Store {
         domains: &[DomainStore],
     ) -> Result<Vec<StoreProblem>, StoreError> {
         let domains: BTreeSet<DomainId> = domains.iter().map(DomainStore::domain).collect();
-        const KNOWN: [&str; 8] = [
+        const KNOWN: [&str; 9] = [
             "keys",
             "merged",
             "moves",
@@ -119,6 +119,7 @@ impl Store {
             "records",
             "checkpoints",
             "markers",
+            "damaged",
             "registration",
         ];
         let mut problems = Vec::new();

@@ -20,6 +20,7 @@ mod keeping;
 mod model;
 mod prune;
 mod reindex;
+mod repair;
 mod snapshots;
 
 use bench::{Bench, chain_of, is_whole, seven_backups, two_backups, write};

@@ -63,8 +63,8 @@ pub struct VersionInfo {
     pub first_snapshot: SnapshotId,
     /// The last snapshot with it; `None` while the newest one has it.
     pub last_snapshot: Option<SnapshotId>,
-    /// Names its content.
-    pub content_id: ContentId,
+    /// Names its content; `None` where that is lost.
+    pub content_id: Option<ContentId>,
     /// The `as_of` of the first snapshot with it that is not removed.
     pub changed_at: Timestamp,
     /// The snapshots within its time in which the type could not be read, so that it was carried forward.
@@ -120,6 +120,10 @@ pub struct Loss {
 pub struct DomainStats {
     /// Snapshots that are not removed.
     pub snapshots: u64,
+    /// Snapshots that are removed and not pruned yet.
+    pub removed_snapshots: u64,
+    /// About how many bytes of packs only those need.
+    pub reclaimable_bytes: u64,
     /// Packs of the domain, and their bytes.
     pub packs: u64,
     /// Bytes of the packs.
@@ -139,6 +143,8 @@ pub struct StoreStats {
     pub blobs: u64,
     /// Bytes of all blobs.
     pub blob_bytes: u64,
+    /// Bytes among them of damaged blobs that a repair moved aside.
+    pub damaged_bytes: u64,
     /// Bytes of the index.
     pub index_bytes: u64,
     /// Bytes of the index's write-ahead log.

@@ -191,7 +191,9 @@ impl Truth {
                 let of_type = ObjectType::from_code(code).unwrap();
                 let keys = match space {
                     Some(space) => {
-                        index::keys_in_chunk(&shared.inner.index.read(), space, no).unwrap()
+                        let read = shared.inner.index.read();
+                        let versions = index::mend::versions_in_chunk(&read, space, no).unwrap();
+                        versions.into_iter().map(|version| version.key).collect()
                     }
                     None => Vec::new(),
                 };

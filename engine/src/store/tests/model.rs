@@ -347,7 +347,7 @@ pub(super) fn agrees(
             .collect();
         let wanted: Vec<_> = wanted
             .into_iter()
-            .map(|(first, last, body)| (first, last, domain.content_id(&body)))
+            .map(|(first, last, body)| (first, last, Some(domain.content_id(&body))))
             .collect();
         assert_eq!(found, wanted, "{name:?}");
     }

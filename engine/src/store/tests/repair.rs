@@ -1,0 +1,386 @@
+//! Repair, without an org: what is damaged is mended, salvaged or recorded as lost, and never read as something else.
+
+use super::model::{Content, Name};
+use super::*;
+use crate::backup::BackupOptions;
+use crate::check::{self, CheckReport};
+use crate::clock::SystemClock;
+use crate::repair::{DomainRepair, Patient, RepairReport, repair};
+
+/// What happens to the bytes of a blob.
+type Damage = fn(&mut Vec<u8>);
+
+/// Every object of some snapshots; `None` where it is lost.
+type Contents = BTreeMap<(SnapshotId, Name), Option<Content>>;
+
+fn checked(store: &Store, domain: &DomainStore) -> CheckReport {
+    check::check(store, std::slice::from_ref(domain), true, &Silent).unwrap()
+}
+
+/// Repairs a domain whose org cannot be read.
+fn try_repair(
+    bench: &Bench,
+    store: &Store,
+    domain: &DomainStore,
+) -> Result<RepairReport, StoreError> {
+    let patient = Patient {
+        domain: domain.clone(),
+        provider: &bench.provider,
+        connect: Box::new(|| Err("it is away".to_owned())),
+        backup: BackupOptions::default(),
+    };
+    repair(store, &[patient], &SystemClock, &Silent)
+}
+
+fn repaired(bench: &Bench, store: &Store, domain: &DomainStore) -> DomainRepair {
+    let report = try_repair(bench, store, domain).unwrap();
+    assert_eq!(report.foreign, []);
+    report.domains.into_iter().next().unwrap()
+}
+
+/// What the snapshots hold; one that cannot be opened any more holds nothing.
+fn contents(domain: &DomainStore, snapshots: &[SnapshotId]) -> Contents {
+    let mut found = Contents::new();
+    for id in snapshots {
+        let Ok(reader) = domain.reader(*id) else {
+            continue;
+        };
+        for name in TYPES {
+            let of_type = object_type(name);
+            let mut ids = Vec::new();
+            reader
+                .ids(of_type, &mut |id, _| {
+                    ids.push(id.to_owned());
+                    Ok(())
+                })
+                .unwrap();
+            for object in ids {
+                let content = match reader.get(of_type, &object) {
+                    Ok(stored) => stored.map(|stored| (stored.parent, stored.body)),
+                    Err(StoreError::Lost) => None,
+                    Err(error) => panic!("{of_type} {object}: {error}"),
+                };
+                found.insert((*id, (of_type, object)), content);
+            }
+        }
+    }
+    found
+}
+
+/// Everything is as before, or lost; gives how much is lost.
+fn nothing_is_wrong(before: &Contents, after: &Contents) -> usize {
+    let mut lost = 0;
+    for (name, content) in after {
+        match content {
+            Some(_) => assert_eq!(before.get(name), Some(content)),
+            None => lost += 1,
+        }
+    }
+    lost
+}
+
+fn blobs_of(bench: &Bench) -> BTreeMap<String, Vec<u8>> {
+    let names = bench.blobs.list("").unwrap().into_iter();
+    names
+        .map(|blob| (blob.name.clone(), bench.blobs.get(&blob.name).unwrap()))
+        .collect()
+}
+
+/// Two backups, of which the first is pinned.
+fn two_snapshots(domain: &DomainStore) -> Vec<SnapshotId> {
+    let ids: Vec<SnapshotId> = two_backups()
+        .iter()
+        .map(|ops| write(domain, ops, 1000).unwrap().id)
+        .collect();
+    domain.set_pinned(ids[0], true).unwrap();
+    ids
+}
+
+const DAMAGES: [(&str, Damage); 4] = [
+    ("flipped", |bytes| {
+        let middle = bytes.len() / 2;
+        bytes[middle] ^= 4;
+    }),
+    ("first byte", |bytes| bytes[0] ^= 1),
+    ("truncated", |bytes| {
+        bytes.pop();
+    }),
+    ("emptied", Vec::clear),
+];
+
+/// Takes the damaged blob's name, the store, the domain, its snapshots, and what they held before.
+type See<'a> = &'a mut dyn FnMut(&str, &Bench, &Store, &DomainStore, &[SnapshotId], &Contents);
+
+/// Damages each blob in turn in each way, or deletes it, and gives what the repair did of it.
+fn each_damage(see: See<'_>) {
+    let count = {
+        let (bench, _) = Bench::in_memory();
+        two_snapshots(&bench.open().1);
+        bench.blobs.list("").unwrap().len()
+    };
+    for at in 0..count {
+        for way in 0..=DAMAGES.len() {
+            let (bench, memory) = Bench::in_memory();
+            let (store, domain) = bench.open();
+            let ids = two_snapshots(&domain);
+            let before = contents(&domain, &ids);
+            let blob = bench.blobs.list("").unwrap()[at].name.clone();
+            match DAMAGES.get(way) {
+                Some((_, damage)) => memory.damage(&blob, damage),
+                None => bench.blobs.delete(&blob).unwrap(),
+            }
+            // As after a restart; the keys are had before they can be damaged.
+            let domain = if blob.contains("/keys/") {
+                domain
+            } else {
+                drop(domain);
+                store.open_domain(DOMAIN, &bench.provider).unwrap()
+            };
+            see(&blob, &bench, &store, &domain, &ids, &before);
+        }
+    }
+}
+
+#[test]
+fn whatever_is_damaged_is_whole_or_lost_after_a_repair_and_stays_so() {
+    let mut lost_in_packs = 0;
+    each_damage(&mut |blob, bench, store, domain, ids, before| {
+        let done = repaired(bench, store, domain);
+        assert_eq!(done.remaining, [], "{blob}");
+        let checked_after = checked(store, domain);
+        assert_eq!(checked_after.problems, [], "{blob}");
+        let after = contents(domain, ids);
+        assert_eq!(after.len(), before.len(), "{blob}");
+        let lost = nothing_is_wrong(before, &after);
+        if blob.contains("/packs/") {
+            lost_in_packs += lost;
+            assert_eq!(lost > 0, !done.lost.is_empty(), "{blob}");
+            assert!(done.lost.iter().all(|version| version.pending));
+        } else {
+            assert_eq!((lost, done.lost.len()), (0, 0), "{blob}");
+        }
+        let pinned = domain.reader(ids[0]).unwrap().info().pinned;
+        assert!(pinned, "{blob}");
+        // A damaged blob is kept aside, with all its bytes.
+        let copies = bench.blobs.list(&format!("{DOMAIN}/damaged/")).unwrap();
+        assert!(copies.len() <= 1, "{blob}");
+
+        // Again: there is nothing to do.
+        let stood = blobs_of(bench);
+        let again = repaired(bench, store, domain);
+        assert_eq!((again.found, again.remaining), (vec![], vec![]), "{blob}");
+        assert_eq!(blobs_of(bench), stood, "{blob}");
+
+        // From the blobs alone it is the same.
+        let report = store
+            .reindex(std::slice::from_ref(domain), &Silent)
+            .unwrap();
+        assert_eq!(report.problems, [], "{blob}");
+        assert_eq!(checked(store, domain).problems, [], "{blob}");
+        assert_eq!(contents(domain, ids), after, "{blob}");
+    });
+    assert!(lost_in_packs > 0);
+}
+
+#[test]
+fn a_later_backup_brings_back_what_the_org_still_has() {
+    each_damage(&mut |blob, bench, store, domain, ids, before| {
+        let done = repaired(bench, store, domain);
+        // The org is as it was at the second backup.
+        let third = write(domain, &two_backups()[1], 3000).unwrap().id;
+        let again = repaired(bench, store, domain);
+        assert_eq!(again.remaining, [], "{blob}");
+        assert_eq!(again.lost, [], "{blob}");
+        assert_eq!(
+            again.versions_recovered + checked(store, domain).lost,
+            done.lost.len() as u64,
+            "{blob}"
+        );
+        let after = contents(domain, ids);
+        nothing_is_wrong(before, &after);
+        // Whatever the second snapshot held is there again.
+        for ((snapshot, name), content) in &after {
+            assert!(*snapshot != ids[1] || content.is_some(), "{blob} {name:?}");
+        }
+        let newest = contents(domain, &[third]);
+        let second = contents(domain, &ids[1..]);
+        assert!(
+            newest.values().eq(second.values()),
+            "{blob}: the third snapshot is as the second"
+        );
+        store
+            .reindex(std::slice::from_ref(domain), &Silent)
+            .unwrap();
+        assert_eq!(checked(store, domain).problems, [], "{blob}");
+        assert_eq!(contents(domain, ids), after, "{blob}");
+    });
+}
+
+#[test]
+fn a_lost_index_and_a_damaged_pack_leave_what_is_intact() {
+    each_damage(&mut |blob, bench, _, domain, ids, before| {
+        if blob.contains("/keys/") {
+            return;
+        }
+        let _ = domain;
+        bench.lose_index();
+        let (store, domain) = bench.open();
+        let done = repaired(bench, &store, &domain);
+        assert_eq!(done.remaining, [], "{blob}");
+        assert_eq!(checked(&store, &domain).problems, [], "{blob}");
+        let after = contents(&domain, ids);
+        // What cannot be known any more makes its type incomplete; then what was before may stand there still.
+        for ((snapshot, name), content) in &after {
+            let reader = domain.reader(*snapshot).unwrap();
+            let complete = reader.info().coverage.get(&name.0) == Some(&Coverage::Complete);
+            let was = before.get(&(*snapshot, name.clone()));
+            assert!(!complete || was == Some(content), "{blob} {name:?}");
+        }
+        let infos = store.snapshots(DOMAIN).unwrap();
+        store
+            .reindex(std::slice::from_ref(&domain), &Silent)
+            .unwrap();
+        assert_eq!(contents(&domain, ids), after, "{blob}");
+        let covered = |infos: &[SnapshotInfo]| -> Vec<_> {
+            let infos = infos.iter();
+            infos.map(|info| (info.id, info.coverage.clone())).collect()
+        };
+        let again = store.snapshots(DOMAIN).unwrap();
+        assert_eq!(covered(&again), covered(&infos), "{blob}");
+        if blob.contains("/checkpoints/") {
+            assert_eq!(&after, before, "{blob}");
+        }
+        let again = repaired(bench, &store, &domain);
+        assert_eq!((again.found, again.remaining), (vec![], vec![]), "{blob}");
+        // A backup makes the newest state whole.
+        let third = write(&domain, &two_backups()[1], 3000).unwrap().id;
+        let newest: BTreeSet<Name> = contents(&domain, &[third])
+            .into_iter()
+            .map(|((_, name), content)| {
+                assert!(content.is_some());
+                name
+            })
+            .collect();
+        let second = before.keys().filter(|(id, _)| *id == ids[1]);
+        let second: BTreeSet<Name> = second.map(|(_, name)| name.clone()).collect();
+        assert_eq!(newest, second, "{blob}");
+        assert_eq!(checked(&store, &domain).problems, [], "{blob}");
+    });
+}
+
+#[test]
+fn a_repair_that_fails_at_any_step_is_done_by_the_next() {
+    let mut points = 0;
+    for kind in ["packs", "records", "checkpoints", "markers"] {
+        for fault in [Fault::Before, Fault::After, Fault::Full] {
+            for step in 1.. {
+                let (bench, memory) = Bench::in_memory();
+                let (store, domain) = bench.open();
+                let ids = two_snapshots(&domain);
+                let before = contents(&domain, &ids);
+                let blobs = bench.blobs.list(&format!("{DOMAIN}/{kind}/")).unwrap();
+                let Some(blob) = blobs.first() else { break };
+                memory.damage(&blob.name, |bytes| {
+                    let middle = bytes.len() / 3;
+                    bytes[middle] ^= 1;
+                });
+                drop(domain);
+                let domain = store.open_domain(DOMAIN, &bench.provider).unwrap();
+                memory.fail_at(step, fault);
+                let struck_by = try_repair(&bench, &store, &domain);
+                let struck = memory.heal();
+                assert!(struck || struck_by.is_ok());
+                drop((store, domain));
+                let (store, domain) = bench.open();
+                nothing_is_wrong(&before, &{
+                    let mut found = contents_so_far(&domain, &ids);
+                    found.retain(|_, content| content.is_some());
+                    found
+                });
+                let done = repaired(&bench, &store, &domain);
+                assert_eq!(done.remaining, [], "{kind} {fault:?} {step}");
+                let after = contents(&domain, &ids);
+                assert_eq!(after.len(), before.len());
+                let lost = nothing_is_wrong(&before, &after);
+                assert!(lost == 0 || kind == "packs");
+                assert_eq!(checked(&store, &domain).problems, []);
+                if !struck {
+                    points += step - 1;
+                    break;
+                }
+            }
+        }
+    }
+    assert!(points > 20, "{points}");
+}
+
+/// What can be read in the middle of it all.
+fn contents_so_far(domain: &DomainStore, snapshots: &[SnapshotId]) -> Contents {
+    let mut found = Contents::new();
+    for id in snapshots {
+        let reader = domain.reader(*id).unwrap();
+        for (kind, parent, key) in all_objects() {
+            let object = made(kind, parent, key, 0);
+            if let Ok(Some(stored)) = reader.get(object.object_type, &object.id) {
+                let name = (stored.object_type, stored.id);
+                found.insert((*id, name), Some((stored.parent, stored.body)));
+            }
+        }
+    }
+    found
+}
+
+#[test]
+fn the_history_of_a_lost_version_says_that_it_is_lost() {
+    let (bench, memory) = Bench::in_memory();
+    let (store, domain) = bench.open();
+    let ids = two_snapshots(&domain);
+    for pack in bench.blobs.list(&format!("{DOMAIN}/packs/")).unwrap() {
+        memory.damage(&pack.name, Vec::clear);
+    }
+    drop(domain);
+    let domain = store.open_domain(DOMAIN, &bench.provider).unwrap();
+    let done = repaired(&bench, &store, &domain);
+    assert!(done.lost.iter().any(|version| version.snapshots == ids));
+    let user = object_type("user");
+    let history = domain.history(user, &own_id(1)).unwrap();
+    assert_eq!(history.len(), 1);
+    assert_eq!(history[0].content_id, None);
+    let reader = domain.reader(ids[0]).unwrap();
+    assert!(matches!(
+        reader.get(user, &own_id(1)),
+        Err(StoreError::Lost)
+    ));
+    assert!(reader.contains(user, &own_id(1)).unwrap());
+    assert_eq!(checked(&store, &domain).lost, done.lost.len() as u64);
+}
+
+#[test]
+fn new_keys_seal_what_is_new_and_open_what_is_old() {
+    let (bench, _) = Bench::in_memory();
+    let (store, domain) = bench.open();
+    let ops = two_backups();
+    let first = write(&domain, &ops[0], 1000).unwrap().id;
+    assert_eq!(
+        store.rotate_domain_keys(DOMAIN, &bench.provider).unwrap(),
+        2
+    );
+    store.rewrap_domain_keys(DOMAIN, &bench.provider).unwrap();
+    let domain = store.open_domain(DOMAIN, &bench.provider).unwrap();
+    let second = write(&domain, &ops[1], 2000).unwrap().id;
+    let record = format!("{DOMAIN}/records/{second}");
+    assert_eq!(
+        &bench.blobs.get(&record).unwrap()[8..12],
+        &2u32.to_le_bytes()
+    );
+    let states = model(&State::new(), &ops[0]);
+    let known = [(first, states.clone()), (second, model(&states, &ops[1]))];
+    agrees(&store, &domain, &known, true);
+    bench.lose_index();
+    let (store, domain) = bench.open();
+    agrees(&store, &domain, &known, true);
+    assert_eq!(
+        bench.blobs.list(&format!("{DOMAIN}/keys/")).unwrap().len(),
+        1
+    );
+}
