@@ -2,7 +2,11 @@
 //!
 //! Twelve kills, or as many as `ORGKEEP_TEST_KILLS` says; their moments follow from `ORGKEEP_TEST_SEED`, as far as a
 //! machine's pace can be repeated. After each: what was acknowledged is there as it was, a check finds nothing, and the
-//! job comes to its end.
+//! job comes to its end. Hundreds of kills take some minutes:
+//!
+//! ```text
+//! ORGKEEP_TEST_KILLS=300 cargo test -p orgkeep-tests -- kills:: --nocapture
+//! ```
 
 use std::thread;
 use std::time::{Duration, Instant};
@@ -15,10 +19,10 @@ use serde_json::Value;
 
 use crate::backup::lost;
 use crate::restore::{disaster, latest, left_to_do};
-use crate::{setting, tell};
+use crate::{setting, skipped, tell};
 
 /// How many stories share the kills.
-const STORIES: u64 = 2;
+const STORIES: u64 = 3;
 
 /// Random moments.
 struct Moments {
@@ -197,4 +201,52 @@ fn a_restore_killed_at_random_moments_creates_nothing_twice() {
         "restore: {killed} kills in {rounds} restores, {given_up} of them given up and planned again (seed {})",
         moments.seed
     ));
+}
+
+#[test]
+fn a_prune_killed_at_random_moments_costs_no_snapshot() {
+    let okta = OktaSim::with_users(20);
+    let mut daemon = TestDaemon::start(&okta);
+    if daemon.ctl(["store", "prune", "--help"]).code == Some(2) {
+        return skipped("this program cannot prune");
+    }
+    let mut moments = Moments::new();
+    let mut killed = 0;
+    while killed < kills() {
+        for round in 0..3 {
+            let users = okta.dump("user").into_iter();
+            let active: Vec<String> = users
+                .filter(|(_, user)| user["status"] == "ACTIVE")
+                .map(|(id, _)| id)
+                .collect();
+            let path = format!("/api/v1/users/{}", active[0]);
+            let profile = serde_json::json!({"profile": {"nickName": format!("{killed} {round}")}});
+            assert!(okta.admin().post(&path, profile).is_success());
+            daemon.ctl(["backup-now", "--wait"]).success();
+        }
+        let snapshots = daemon.json_lines(["snapshots"]);
+        let id = |at: usize| snapshots[at]["id"].as_str().unwrap();
+        daemon.ctl(["snapshots", "remove", id(1)]).success();
+        let (newest, oldest) = (id(0), id(snapshots.len() - 1));
+        let held = [newest, oldest].map(|snapshot| objects(&daemon, snapshot));
+        let mut pruning = daemon
+            .ctl_command(["store", "prune", "--json"])
+            .stdout(std::process::Stdio::null())
+            .stderr(std::process::Stdio::null())
+            .spawn()
+            .unwrap();
+        moments.pass(Duration::from_millis(250));
+        daemon.kill();
+        killed += 1;
+        // It follows the job, which it may find again or not.
+        pruning.kill().unwrap();
+        pruning.wait().unwrap();
+        daemon.restart();
+        daemon.ctl(["store", "check", "--read-data"]).success();
+        daemon.ctl(["store", "prune"]).success();
+        daemon.ctl(["store", "check", "--read-data"]).success();
+        let found = [newest, oldest].map(|snapshot| objects(&daemon, snapshot));
+        assert_eq!(found, held);
+    }
+    tell(&format!("prune: {killed} kills (seed {})", moments.seed));
 }

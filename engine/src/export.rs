@@ -96,7 +96,7 @@ pub fn export(
 
 /// What the file of one type will be: its objects, and the bytes of its lines with their ends.
 ///
-/// A tar archive wants the size of a file before its content. Counting takes a fraction of what writing does.
+/// A tar archive wants the size of a file before its content. Counting takes about half of what writing does.
 ///
 /// # Errors
 ///

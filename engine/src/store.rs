@@ -38,6 +38,12 @@
 //! 1.9 s, rebuilding the index 2.9 s. The first record takes 1.5 MB of it (ids and memberships), and one with 34,000 changes, half
 //! of them memberships that moved, 30 KB: so at 1 % of changes a day a checkpoint is due about once a month.
 //!
+//! Measured again at 20,000 users on a busy machine, before and after the writer kept compact logs and readers put single rows
+//! together (seconds of CPU, then MiB above what was resident): the first backup 2.27 and 30, then 2.01 and 16; one without changes
+//! 1.50, then 1.02; an export with its sizes 1.77, then 0.66; an object 1.8 to 2.9 ms, then 0.9 ms; the ids and kinds of 2,300 changes
+//! 524 ms, then 6 ms, their attributes 760 ms, then 124 ms. At 100,000 users the first backup takes 42 MiB instead of 109, and 12,200
+//! changes given as such 0.48 to 0.65 s. A full check costs what it did: hashing each body is a quarter of it.
+//!
 //! A marker, version 1: `ORGKMRK\x01`, the epoch of the data key (4 bytes, little-endian), then nonce and sealed bytes of two bytes: pinned,
 //! removed (0 or 1). Associated data: `orgkeep marker 1`, domain, snapshot.
 

@@ -103,6 +103,7 @@ impl DomainStore {
     ) -> Result<Named, StoreError> {
         let shared = &self.shared;
         let mut found = Vec::new();
+        shared.forget_moves();
         let moves = shared.moves(&mut found)?;
         let (markers, unread) = shared.markers()?;
         found.extend(unread);

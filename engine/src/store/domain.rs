@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use super::moves::{MoveMap, Resolved};
 use super::names::NameMap;
 use super::reader::SnapshotReader;
-use super::readin::{ReadIn, Seen, decode};
+use super::readin::{ReadIn, Seen};
 use super::reindex::StoreProblem;
 use super::tombstone::Tombstone;
 use super::types::{Change, ChangeKind, SnapshotInfo, VersionInfo};
@@ -18,7 +18,7 @@ use super::writer::SnapshotWriter;
 use super::{Inner, StoreError, from_millis, number_of};
 use crate::blobs::{BlobError, SealedBlob};
 use crate::catalogue::{IdRule, ObjectType};
-use crate::chunk::{Chunk, ChunkView, Cursor, Key, Names};
+use crate::chunk::{ChunkView, Cursor, Key, Names};
 use crate::codec::DecodeError;
 use crate::id::{ContentId, DomainId, PackId, SnapshotId};
 use crate::index::{self, AppliedType, NameText, NewVersion, PackRow, SnapshotRow, Version};
@@ -834,9 +834,7 @@ impl Shared {
                 });
             }
         }
-        let plain = self.open_plain(&row)?;
-        let view = ChunkView::decode(&plain);
-        let view = Arc::new(view.map_err(|source| self.undecodable(row.pack, source))?);
+        let view = Arc::new(self.open_view(&row)?);
         let mut cache = self.cache();
         cache.bytes += view.bytes();
         cache.chunks.push_back((name, Arc::clone(&view)));
@@ -871,10 +869,9 @@ impl Shared {
         row.map_err(|source| self.undecodable(chunk.pack, source))
     }
 
-    /// Opens a chunk; gives also whether all its ids are known.
-    pub(super) fn open_chunk(&self, row: &index::ChunkRow) -> Result<(Chunk, bool), StoreError> {
+    pub(super) fn open_view(&self, row: &index::ChunkRow) -> Result<ChunkView, StoreError> {
         let plain = self.open_plain(row)?;
-        decode(&plain, &self.names()).map_err(|source| self.undecodable(row.pack, source))
+        ChunkView::decode(&plain).map_err(|source| self.undecodable(row.pack, source))
     }
 
     /// A chunk's bytes, decrypted and still compressed.
@@ -1046,15 +1043,18 @@ impl Shared {
                 Some(chunk) => chunk,
                 None => continue,
             };
+            let mut cursor = Cursor::default();
+            let mut body = Vec::new();
             for ordinal in ranges
                 .into_iter()
                 .flat_map(|(first, rows)| first..first.saturating_add(rows))
             {
-                let (Some((key, body)), Ok(short)) = (chunk.get(ordinal), u16::try_from(ordinal))
-                else {
+                body.clear();
+                let row = chunk.get(ordinal, &mut cursor, &*self.names(), &mut body);
+                let (Ok(Some(key)), Ok(short)) = (row, u16::try_from(ordinal)) else {
                     problems.push(StoreProblem::new(
                         &self.pack_name(pack),
-                        "a chunk of it is shorter than its record says",
+                        "a row that a record names cannot be read from a chunk of it",
                     ));
                     break;
                 };
@@ -1070,7 +1070,7 @@ impl Shared {
                     pack,
                     chunk: place,
                     ordinal: short,
-                    fingerprint: self.keys.content_id(body).fingerprint(),
+                    fingerprint: self.keys.content_id(&body).fingerprint(),
                 });
             }
         }

@@ -299,6 +299,11 @@ impl Shared {
         Ok(map)
     }
 
+    /// Lets the next who asks for moves read them again, whatever was read before.
+    pub(super) fn forget_moves(&self) {
+        *self.known_moves() = Arc::default();
+    }
+
     fn known_moves(&self) -> std::sync::MutexGuard<'_, Arc<MoveMap>> {
         self.moves.lock().unwrap_or_else(PoisonError::into_inner)
     }

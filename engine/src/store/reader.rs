@@ -393,7 +393,7 @@ impl SnapshotReader {
 
     /// Calls `see` with the id of each object of a type and the bytes of its body (0 for a relation without one), chunk by chunk.
     ///
-    /// The bodies are not put together, so it costs a fraction of [`for_each`](Self::for_each).
+    /// The bodies are not put together, so it costs about half of [`for_each`](Self::for_each).
     ///
     /// # Errors
     ///

@@ -1,6 +1,5 @@
 //! What is read from records into the index.
 
-use std::cell::Cell;
 use std::collections::hash_map::Entry;
 use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::sync::Arc;
@@ -8,10 +7,8 @@ use std::sync::Arc;
 use super::StoreError;
 use super::domain::{CACHE_BYTES_MAX, Shared, chain};
 use super::moves::MoveMap;
-use super::names::NameMap;
 use super::reindex::StoreProblem;
-use crate::chunk::{Chunk, Names};
-use crate::codec::DecodeError;
+use crate::chunk::ChunkView;
 use crate::id::{PackId, SnapshotId};
 use crate::index::{self, PackRow};
 use crate::record::Record;
@@ -35,7 +32,7 @@ pub(super) struct ReadIn {
     packs: HashMap<PackId, Option<PackRow>>,
     /// Those of the record at hand that the index has to know.
     used: BTreeSet<PackId>,
-    chunks: VecDeque<((PackId, usize), Arc<Chunk>)>,
+    chunks: VecDeque<((PackId, usize), Arc<ChunkView>)>,
     bytes: usize,
     /// Whether something could not be read.
     pub(super) damaged: bool,
@@ -78,13 +75,16 @@ impl ReadIn {
     }
 
     /// A chunk that a record names; `None` with a problem if it cannot be read.
+    ///
+    /// Prune moves rows of several snapshots into one chunk, and ids stand in the record of the first snapshot that names them: so only the rows that
+    /// a record names can be put together when it is read in.
     pub(super) fn chunk(
         &mut self,
         shared: &Shared,
         pack: PackId,
         place: usize,
         problems: &mut Vec<StoreProblem>,
-    ) -> Result<Option<Arc<Chunk>>, StoreError> {
+    ) -> Result<Option<Arc<ChunkView>>, StoreError> {
         let mut named = |what: &str| {
             problems.push(StoreProblem::new(&shared.pack_name(pack), what));
         };
@@ -112,10 +112,8 @@ impl ReadIn {
         if let Some((_, chunk)) = known {
             return Ok(Some(Arc::clone(chunk)));
         }
-        let chunk = match shared.open_chunk(&row) {
-            Ok((chunk, true)) => Arc::new(chunk),
-            // Some of its rows are of later records.
-            Ok((chunk, false)) => return Ok(Some(Arc::new(chunk))),
+        let chunk = match shared.open_view(&row) {
+            Ok(chunk) => Arc::new(chunk),
             Err(error @ (StoreError::Pack { .. } | StoreError::Blob(_))) => {
                 problems.push(StoreProblem::new(&shared.pack_name(pack), chain(&error)));
                 return Ok(None);
@@ -140,35 +138,4 @@ impl ReadIn {
             .filter_map(|pack| self.packs.get(pack).cloned().flatten())
             .collect()
     }
-}
-
-/// Stands for ids that are not known.
-const UNKNOWN: &str = "?";
-
-/// Gives a sign in place of ids that are not known, and remembers that it did.
-struct Lenient<'a> {
-    names: &'a NameMap,
-    whole: Cell<bool>,
-}
-
-impl Names for Lenient<'_> {
-    fn name(&self, number: u32) -> Option<&str> {
-        self.names.name(number).or_else(|| {
-            self.whole.set(false);
-            Some(UNKNOWN)
-        })
-    }
-}
-
-/// Takes a chunk apart; gives also whether all its ids are known.
-///
-/// Prune moves rows of several snapshots into one chunk, and ids stand in the record of the first snapshot that names them: where that is not read yet, or is lost, the other
-/// rows can be read all the same. What is read is compared with its fingerprint.
-pub(super) fn decode(plain: &[u8], names: &NameMap) -> Result<(Chunk, bool), DecodeError> {
-    let lenient = Lenient {
-        names,
-        whole: Cell::new(true),
-    };
-    let chunk = Chunk::decode(plain, &lenient)?;
-    Ok((chunk, lenient.whole.get()))
 }

@@ -8,10 +8,9 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use super::domain::{LastChunk, Shared};
 use super::moves::MovesBuilder;
-use super::readin::decode;
 use super::tombstone::Tombstone;
 use super::{DomainStore, StoreError};
-use crate::chunk::{ChunkBuilder, Key, Names};
+use crate::chunk::{ChunkBuilder, ChunkView, Key, Names};
 use crate::id::PackId;
 use crate::index::prune::Target;
 use crate::index::{self, ChunkRow, PackRow, Place, Space, Version, mend};
@@ -155,10 +154,8 @@ impl DomainStore {
             sealed,
         )
         .ok()?;
-        let (chunk, _) = decode(&plain, &shared.names()).ok()?;
-        let last = row.entry.rows.checked_sub(1);
-        let is_whole = last.is_none_or(|last| chunk.get(last).is_some());
-        (is_whole && chunk.get(row.entry.rows).is_none()).then_some(plain)
+        let view = ChunkView::decode(&plain).ok()?;
+        (view.rows().len() == row.entry.rows).then_some(plain)
     }
 
     /// Puts a tombstone for each row of a chunk that a version needs; gives how many.

@@ -7,10 +7,9 @@ use rusqlite::Connection;
 use super::super::StoreError;
 use super::super::domain::{Shared, chain};
 use super::super::moves::MovesBuilder;
-use super::super::readin::decode;
 use super::super::reindex::StoreProblem;
 use super::Prune;
-use crate::chunk::{ChunkBuilder, Key, Names};
+use crate::chunk::{ChunkBuilder, ChunkView, Cursor, Key, Names};
 use crate::id::PackId;
 use crate::index::prune::{self as sql, PackState, Target};
 use crate::index::{self, ChunkRow, PackRow};
@@ -298,25 +297,27 @@ impl<'a> Mover<'a> {
             return Ok(());
         }
         let failed = |why: String| Failed::At(row.pack, why);
-        let (chunk, _) = decode(&plain, &self.shared.names())
-            .map_err(|error| failed(chain(&PackError::Decode(error))))?;
+        let view =
+            ChunkView::decode(&plain).map_err(|error| failed(chain(&PackError::Decode(error))))?;
+        let mut cursor = Cursor::default();
+        let mut body = Vec::new();
         for (ordinal, (key, fingerprint)) in needed {
             let ordinal = usize::from(*ordinal);
-            let body = chunk
-                .get(ordinal)
-                .filter(|(found, body)| {
-                    let content = self.shared.keys.content_id(body);
-                    found == key && content.fingerprint() == *fingerprint
-                })
-                .map(|(_, body)| body)
-                .ok_or_else(|| failed("the index expects something else in it".to_owned()))?;
+            body.clear();
+            let found = view
+                .get(ordinal, &mut cursor, &*self.shared.names(), &mut body)
+                .map_err(|error| failed(chain(&PackError::Decode(error))))?;
+            let content = self.shared.keys.content_id(&body);
+            if found != Some(*key) || content.fingerprint() != *fingerprint {
+                return Err(failed("the index expects something else in it".to_owned()));
+            }
             {
                 let names = self.shared.names();
                 self.builder.push(
                     *key,
                     names.name(key.key).unwrap_or_default(),
                     names.name(key.parent).unwrap_or_default(),
-                    body,
+                    &body,
                 );
             }
             self.rows.push((row.pack, row.place, ordinal));
