@@ -261,7 +261,11 @@ fn what_removed_snapshots_needed_is_pruned_and_the_rest_restores() {
     let okta = OktaSim::with_users(60);
     let daemon = TestDaemon::start(&okta);
     daemon.ctl(["backup-now", "--wait"]).success();
-    for (at, id) in okta.ids("user").iter().enumerate().take(40) {
+    let users_of = okta.dump("user").into_iter();
+    let active = users_of.filter(|(_, user)| user["status"] == "ACTIVE");
+    let mut changed = 0;
+    for (at, (id, _)) in active.enumerate() {
+        changed += 1;
         let path = format!("/api/v1/users/{id}");
         let body = json!({"profile": {"title": format!("Title {at}")}});
         assert!(okta.admin().post(&path, body).is_success());
@@ -277,10 +281,8 @@ fn what_removed_snapshots_needed_is_pruned_and_the_rest_restores() {
     let prune = job(&daemon, &["store", "prune"], 0);
     assert_eq!(prune["kind"], "prune");
     assert_eq!(prune["state"], "succeeded", "{prune}");
-    assert!(
-        prune["result"]["versions_dropped"].as_u64().unwrap() >= 40,
-        "{prune}"
-    );
+    let dropped = prune["result"]["versions_dropped"].as_u64().unwrap();
+    assert!(changed > 0 && dropped >= changed, "{prune}");
     assert_eq!(prune["result"]["problems"], json!([]));
     job(&daemon, &["store", "check", "--read-data"], 0);
     assert_eq!(contents(users(&daemon, "latest")), kept);
