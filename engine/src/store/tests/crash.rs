@@ -536,7 +536,7 @@ fn disturb_everywhere(name: &str) {
         let found = fs::read_dir(dir.join(format!("store/{DOMAIN}/checkpoints")));
         found.map_or(0, Iterator::count)
     };
-    let added = checkpoints(dir.path()) - checkpoints(template.path());
+    let added = checkpoints(dir.path()).saturating_sub(checkpoints(template.path()));
     assert_eq!(added, case.checkpoints, "{}", case.name);
     let untouched = directory();
     copy(template.path(), untouched.path());
@@ -735,7 +735,8 @@ fn an_index_that_is_full_fails_clearly_and_goes_on_when_it_can_grow() {
     let second = model(&first, &wide(1));
     let (none, one) = (World::default(), World::of([&first]));
     let two = World::of([&first, &second]);
-    let cases: [(&str, &[Act], Act, [World; 2], u32); 3] = [
+    type Full = (&'static str, &'static [Act], Act, [World; 2], u32);
+    let cases: [Full; 3] = [
         (
             "first backup",
             &[nothing],

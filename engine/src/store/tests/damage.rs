@@ -71,6 +71,7 @@ impl Dice {
 }
 
 type Names = BTreeSet<(ObjectType, String)>;
+type Objects = BTreeMap<(ObjectType, String), Stored>;
 
 /// What a store holds while nothing is damaged.
 struct Truth {
@@ -78,7 +79,7 @@ struct Truth {
     /// The snapshots that the index knows, the removed ones included.
     known: BTreeSet<String>,
     /// Every snapshot, oldest first, the removed one included: its objects, and whether it is listed.
-    snapshots: Vec<(SnapshotId, BTreeMap<(ObjectType, String), Stored>, bool)>,
+    snapshots: Vec<(SnapshotId, Objects, bool)>,
     history: BTreeMap<(ObjectType, String), Vec<VersionInfo>>,
     /// By pack: its chunks of objects, where they lie, and whose versions some listed snapshot reads there.
     chunks: BTreeMap<String, Vec<Lies>>,
@@ -94,7 +95,7 @@ struct Lies {
     read: Names,
 }
 
-fn stored_of(domain: &DomainStore, id: SnapshotId) -> BTreeMap<(ObjectType, String), Stored> {
+fn stored_of(domain: &DomainStore, id: SnapshotId) -> Objects {
     let reader = domain.reader(id).unwrap();
     let mut found = BTreeMap::new();
     for name in TYPES {
@@ -228,9 +229,7 @@ impl Truth {
         }
     }
 
-    fn listed(
-        &self,
-    ) -> impl Iterator<Item = (SnapshotId, &BTreeMap<(ObjectType, String), Stored>)> {
+    fn listed(&self) -> impl Iterator<Item = (SnapshotId, &Objects)> {
         let listed = self.snapshots.iter().filter(|(.., listed)| *listed);
         listed.map(|(id, objects, _)| (*id, objects))
     }
@@ -349,7 +348,7 @@ fn damaged(
         }
         Damage::Cut => bytes.truncate(1 + dice.below(length - 1)),
         Damage::Empty => bytes.clear(),
-        Damage::Extend => bytes.extend((0..=dice.below(40)).map(|byte| byte as u8)),
+        Damage::Extend => bytes.extend(std::iter::repeat_n(7, 1 + dice.below(40))),
         Damage::Zero => {
             let start = dice.below(length);
             let end = (start + 1 + dice.below(64)).min(length);
