@@ -19,7 +19,7 @@ use crate::index::{
 };
 use crate::keys::{EpochKeys, KeyError};
 use crate::monitor::{Monitor, Progress};
-use crate::object::{Canonical, Coverage, Sink};
+use crate::object::{Canonical, Coverage, Keys, Sink};
 use crate::pack::{Kind, PackWriter};
 use crate::record::{KeyList, Observations, Parts, Record, Run, put_delta};
 
@@ -87,6 +87,13 @@ impl NewIds {
         let ids = self.ids.iter().enumerate();
         ids.map(|(place, id)| (id, self.names.contains(&place)))
     }
+}
+
+/// What a relation says beyond its two ends.
+#[derive(Debug, Clone, Copy)]
+struct Said<'a> {
+    body: &'a [u8],
+    observed: &'a [u8],
 }
 
 /// Relations of one parent that are given one by one.
@@ -517,16 +524,29 @@ impl<'m> SnapshotWriter<'m> {
         parent: &str,
         children: Vec<Canonical>,
     ) -> Result<(), StoreError> {
-        let parent_text = parent;
-        let parent = self.intern(parent, false)?;
-        let mut given: Vec<(u32, &Canonical)> = Vec::with_capacity(children.len());
+        let parent_number = self.intern(parent, false)?;
+        let mut given = Vec::with_capacity(children.len());
         for child in &children {
-            let rest = child.id.strip_prefix(parent_text);
+            let rest = child.id.strip_prefix(parent);
             let key = rest.and_then(|rest| rest.strip_prefix('/'));
             let key = key.filter(|_| child.object_type == object_type);
             let key = key.ok_or(StoreError::BadId { object_type })?;
-            given.push((self.intern(key, false)?, child));
+            let said = Said {
+                body: &child.body,
+                observed: &child.observed,
+            };
+            given.push((self.intern(key, false)?, said));
         }
+        self.relations_under(object_type, parent_number, given)
+    }
+
+    /// As [`relations`](Self::relations), by numbers.
+    fn relations_under(
+        &mut self,
+        object_type: ObjectType,
+        parent: u32,
+        mut given: Vec<(u32, Said<'_>)>,
+    ) -> Result<(), StoreError> {
         // Of what is given twice the last one counts.
         given.reverse();
         given.sort_by_key(|(key, _)| *key);
@@ -561,19 +581,19 @@ impl<'m> SnapshotWriter<'m> {
         }
         let rows: Vec<(Key, &[u8])> = given
             .iter()
-            .filter(|(_, child)| !child.observed.is_empty())
-            .map(|(key, child)| (Key { parent, key: *key }, child.observed.as_slice()))
+            .filter(|(_, said)| !said.observed.is_empty())
+            .map(|(key, said)| (Key { parent, key: *key }, said.observed))
             .collect();
         self.observe(object_type, parent, &rows)?;
         let mut before = before.iter().peekable();
-        for (key, child) in given {
+        for (key, said) in given {
             while before.next_if(|version| version.key.key < key).is_some() {}
             let known = before.next_if(|version| version.key.key == key);
             self.compare_and_put(
                 object_type,
                 Key { parent, key },
                 known.map(fingerprint),
-                &child.body,
+                said.body,
                 again,
             )?;
         }
@@ -1229,6 +1249,24 @@ impl Sink for SnapshotWriter<'_> {
                 .push(Entry::of(Key { parent, key }, What::Gone, had));
         }
         Ok(())
+    }
+
+    fn related(
+        &mut self,
+        object_type: ObjectType,
+        parent: &str,
+        keys: &Keys,
+    ) -> Result<(), StoreError> {
+        let nothing = Said {
+            body: &[],
+            observed: &[],
+        };
+        let parent = self.intern(parent, false)?;
+        let mut given = Vec::with_capacity(keys.len());
+        for key in keys.iter() {
+            given.push((self.intern(key, false)?, nothing));
+        }
+        self.relations_under(object_type, parent, given)
     }
 
     fn gone(&mut self, object_type: ObjectType, id: &str) -> Result<(), StoreError> {
