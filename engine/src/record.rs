@@ -35,7 +35,8 @@
 //!
 //! Of a type: its code; the runs of new versions (how many, then each: pack by its place above, chunk, first ordinal, rows); removals
 //! and new relations, each as a list of keys (how many parents, then each: difference to the last parent, how many keys, their signed differences);
-//! observations (how many, then each: bucket, pack, chunk, digest of 16 bytes).
+//! observations (how many, then each: bucket, pack, chunk, digest of 16 bytes; a bucket with the highest bit holds what is otherwise
+//! than in the bucket without it, a row without bytes saying that nothing is observed any more, and its digest is that of both together).
 //! Associated data: `orgkeep record 1`, domain, snapshot.
 
 use std::collections::BTreeMap;

@@ -9,7 +9,7 @@ use std::sync::{Arc, PoisonError};
 
 use super::domain::{Shared, chain};
 use super::reindex::StoreProblem;
-use super::{StoreError, usage::Reading};
+use super::{StoreError, number_of, usage::Reading};
 use crate::blobs::BlobError;
 use crate::chunk::Key;
 use crate::id::PackId;
@@ -268,11 +268,11 @@ impl Shared {
         let blobs = self.inner.blobs.list(&prefix)?;
         let mut numbers = BTreeSet::new();
         for blob in &blobs {
-            match blob.name.strip_prefix(&prefix).map(str::parse::<u64>) {
-                Some(Ok(number)) => {
+            match blob.name.strip_prefix(&prefix).and_then(number_of) {
+                Some(number) => {
                     numbers.insert(number);
                 }
-                _ => problems.push(StoreProblem::new(&blob.name, "it has no business here")),
+                None => problems.push(StoreProblem::new(&blob.name, "it has no business here")),
             }
         }
         {

@@ -6,7 +6,7 @@ use std::sync::{Arc, PoisonError};
 
 use jiff::Timestamp;
 
-use super::domain::{DomainStore, NAME_SEAL, bucket, chain, ids_hold_parent};
+use super::domain::{DomainStore, NAME_SEAL, bucket, chain, ids_hold_parent, recent};
 use super::names::Interned;
 use super::types::{Loss, SnapshotInfo};
 use super::usage::Holding;
@@ -87,6 +87,26 @@ impl NewIds {
         let ids = self.ids.iter().enumerate();
         ids.map(|(place, id)| (id, self.names.contains(&place)))
     }
+}
+
+/// A bucket of observations is written as a whole when more than one in so many of its rows are otherwise than when it last was.
+const RECENT_SHARE: usize = 4;
+
+/// The rows that are otherwise than in a bucket as it was written, in order of the keys; those that are no longer there have no bytes.
+fn changed_since<'a>(
+    whole: &BTreeMap<Key, Vec<u8>>,
+    rows: &[(Key, &'a [u8])],
+) -> Vec<(Key, &'a [u8])> {
+    let there: BTreeMap<Key, &[u8]> = rows.iter().copied().collect();
+    let gone = whole.keys().filter(|key| !there.contains_key(key));
+    let mut changed: Vec<(Key, &[u8])> = rows
+        .iter()
+        .filter(|(key, observed)| whole.get(key).is_none_or(|whole| whole != observed))
+        .copied()
+        .chain(gone.map(|key| (*key, &[][..])))
+        .collect();
+    changed.sort_unstable_by_key(|(key, _)| *key);
+    changed
 }
 
 /// What a relation says beyond its two ends.
@@ -648,6 +668,8 @@ impl<'m> SnapshotWriter<'m> {
     }
 
     /// Keeps the observations of a bucket, in order of the keys, if they are not those that the store has.
+    ///
+    /// Where few of them are otherwise than when the bucket was last written as a whole, only those are written, in the bucket beside it.
     fn observe(
         &mut self,
         object_type: ObjectType,
@@ -655,25 +677,57 @@ impl<'m> SnapshotWriter<'m> {
         rows: &[(Key, &[u8])],
     ) -> Result<(), StoreError> {
         let digest = self.digest(rows);
+        let beside = recent(bucket);
         let space = self.state(object_type)?.space;
-        let known = match space {
-            Some(space) => {
-                index::observation(&self.store.shared.inner.index.read(), space, bucket)?
-            }
-            None => None,
+        let known = |bucket: Option<u32>| -> Result<Option<[u8; 16]>, StoreError> {
+            let (Some(space), Some(bucket)) = (space, bucket) else {
+                return Ok(None);
+            };
+            let read = self.store.shared.inner.index.read();
+            Ok(index::observation(&read, space, bucket)?.map(|(_, digest)| digest))
         };
-        let pending = self.state(object_type)?.buckets.remove(&bucket);
-        let unchanged = match known {
-            Some((_, known)) => known == digest,
+        let base = known(Some(bucket))?;
+        let newer = known(beside)?;
+        let buckets = &mut self.state(object_type)?.buckets;
+        let mut pending = vec![(Some(bucket), buckets.remove(&bucket))];
+        pending.push((beside, beside.and_then(|beside| buckets.remove(&beside))));
+        let unchanged = match base {
+            Some(base) => newer.unwrap_or(base) == digest,
             None => rows.is_empty(),
         };
         if unchanged {
             return Ok(());
         }
-        if let Some(pending) = pending.filter(|(_, pending)| *pending == digest) {
-            self.state(object_type)?.buckets.insert(bucket, pending);
+        let is_pending = |(_, pending): &(_, Option<(u32, [u8; 16])>)| {
+            pending.is_some_and(|(_, pending)| pending == digest)
+        };
+        if pending.iter().any(is_pending) {
+            let pending = pending.into_iter().filter_map(|(at, what)| at.zip(what));
+            buckets.extend(pending);
             return Ok(());
         }
+        if let (Some(space), Some(beside), Some(_)) = (space, beside, base) {
+            let whole = self.store.shared.observed_base(space, bucket)?;
+            let changed = changed_since(&whole, rows);
+            if changed.len() * RECENT_SHARE <= rows.len() {
+                return self.write_bucket(object_type, beside, &changed, digest);
+            }
+        }
+        self.write_bucket(object_type, bucket, rows, digest)?;
+        match beside.filter(|_| newer.is_some()) {
+            Some(beside) => self.write_bucket(object_type, beside, &[], digest),
+            None => Ok(()),
+        }
+    }
+
+    /// Writes these rows as those of a bucket; the digest is that of all that is observed with them.
+    fn write_bucket(
+        &mut self,
+        object_type: ObjectType,
+        bucket: u32,
+        rows: &[(Key, &[u8])],
+        digest: [u8; 16],
+    ) -> Result<(), StoreError> {
         let mut builder = ChunkBuilder::default();
         for (key, observed) in rows {
             self.push_row(&mut builder, *key, observed);

@@ -330,3 +330,82 @@ fn readers_keep_their_snapshot_while_others_are_written_and_the_index_is_rebuilt
     write(&domain, &ops[0], 3000).unwrap();
     assert_eq!(all(&reader), before);
 }
+
+#[test]
+fn few_changed_observations_are_kept_beside_their_bucket_and_many_replace_it() {
+    const USERS: u8 = 12;
+    let (bench, _) = Bench::in_memory();
+    let (store, domain) = bench.open();
+    let user = object_type("user");
+    let mut logins = vec![Some(1); usize::from(USERS)];
+    // What is changed, and which of the two buckets the snapshot writes: the bucket itself, and the one beside it.
+    type Change = fn(&mut Vec<Option<u32>>);
+    let days: [(Change, bool, bool); 8] = [
+        (|_| {}, true, false),
+        (|logins| logins[0] = Some(2), false, true),
+        (|_| {}, false, false),
+        (
+            |logins| (logins[0], logins[11]) = (None, Some(3)),
+            false,
+            true,
+        ),
+        (|logins| logins[0] = Some(1), false, true),
+        (|logins| logins[11] = Some(1), false, true),
+        (|logins| logins.fill(Some(7)), true, true),
+        (|logins| logins[5] = Some(8), false, true),
+    ];
+    let written = |name: &str| -> Vec<Vec<u8>> {
+        let connection = rusqlite::Connection::open(bench.index()).unwrap();
+        connection
+            .prepare(&format!("SELECT pack.id FROM observation JOIN chunk ON chunk.no = observation.chunk JOIN pack ON pack.no = chunk.pack WHERE {name}"))
+            .unwrap()
+            .query_map([], |row| row.get(0))
+            .unwrap()
+            .map(Result::unwrap)
+            .collect()
+    };
+    let places = || (written("bucket = 0"), written("bucket > 2147483647"));
+    let mut before = places();
+    for (day, (change, whole, beside)) in days.into_iter().enumerate() {
+        change(&mut logins);
+        let mut writer = domain.begin(&Silent, from_millis(1000)).unwrap();
+        for (key, login) in (0..USERS).zip(&logins) {
+            let mut object = made(0, 0, key, 1);
+            object.observed = login.map_or_else(Vec::new, |login| {
+                format!(r#"{{"lastLogin":{login}}}"#).into_bytes()
+            });
+            writer.object(object).unwrap();
+        }
+        writer.end_type(user, Coverage::Complete).unwrap();
+        let info = writer.finish(from_millis(1000), Vec::new()).unwrap();
+        let after = places();
+        assert_eq!(
+            (after.0 != before.0, after.1 != before.1),
+            (whole, beside),
+            "day {day}"
+        );
+        before = after;
+        for rebuilt in [false, true] {
+            if rebuilt {
+                store
+                    .reindex(std::slice::from_ref(&domain), &Silent)
+                    .unwrap();
+            }
+            let reader = domain.reader(info.id).unwrap();
+            let mut seen = BTreeMap::new();
+            reader
+                .for_each(user, &mut |stored| {
+                    seen.insert(stored.id.clone(), stored.observed.clone());
+                    Ok(())
+                })
+                .unwrap();
+            for (key, login) in (0..USERS).zip(&logins) {
+                let expected =
+                    login.map_or_else(String::new, |login| format!(r#"{{"lastLogin":{login}}}"#));
+                let one = reader.get(user, &own_id(key)).unwrap().unwrap();
+                assert_eq!(one.observed, expected.as_bytes(), "day {day}");
+                assert_eq!(seen[&own_id(key)], expected.as_bytes(), "day {day}");
+            }
+        }
+    }
+}
