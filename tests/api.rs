@@ -25,8 +25,8 @@ fn errors_are_problem_documents() {
         ),
         ("GET", "/v1/jobs?state=lost", None, 422),
         ("GET", "/v1/jobs?nonsense=1", None, 422),
-        ("POST", "/v1/store/prune", Some("{}"), 404),
-        ("POST", "/v1/keys/rewrap", Some("{}"), 404),
+        ("POST", "/v1/store/copy", Some("{}"), 404),
+        ("POST", "/v1/keys/export-recovery", Some("{}"), 404),
     ] {
         let answer = request(&daemon.socket(), method, target, body);
         let allowed = [status, if status == 422 { 400 } else { status }];

@@ -62,7 +62,8 @@ const RESTIC: Tool = Tool {
     read: Some(
         "restic dump --tag \"$DAY\" latest \"$SRC/$FILE\" | grep -m1 -F \"\\\"id\\\":\\\"$OBJECT\\\"\"",
     ),
-    check: Some("restic check --quiet --read-data"),
+    // A read that was cut short (grep had found what it looked for) leaves its lock behind.
+    check: Some("restic unlock --quiet && restic check --quiet --read-data"),
     restore: Some("restic restore --quiet --tag \"$DAY\" latest --target \"$OUT\""),
 };
 

@@ -10,7 +10,7 @@ use crate::check::CheckReport;
 use crate::pack::Kind;
 
 /// Trials, if the environment does not say otherwise.
-const TRIALS: usize = 2_025;
+const TRIALS: usize = 810;
 
 /// One trial in so many also rebuilds the index from what is left.
 const REBUILT_ONE_IN: usize = 12;
