@@ -250,6 +250,7 @@ impl Shared {
             }
             problems.extend(found);
         }
+        reading.all_of(self, &state.packs, &mut problems)?;
         let packs = reading.take_packs();
         let row = self.snapshot_row(
             snapshot,

@@ -982,6 +982,8 @@ impl Shared {
         }
         let (changes, bytes) = seen.told.unwrap_or((changes as u64, seen.bytes));
         let row = self.snapshot_row(seen.snapshot, &record, bytes, changes)?;
+        // A pack can hold nothing but what came and went within its backup: it is known all the same, for prune to find.
+        reading.all_of(self, &record.packs, &mut problems)?;
         let packs = reading.take_packs();
         // What a record without a base holds begins with 1, as everything of a first snapshot does.
         let since = seen.base.map_or(1, |_| row.sequence);

@@ -74,6 +74,21 @@ impl ReadIn {
         Ok(found)
     }
 
+    /// Looks at all packs that a record names, but for those of which prune left nothing.
+    pub(super) fn all_of(
+        &mut self,
+        shared: &Shared,
+        packs: &[(PackId, u64)],
+        problems: &mut Vec<StoreProblem>,
+    ) -> Result<(), StoreError> {
+        for (pack, _) in packs {
+            if !self.moves.is_retired(*pack) {
+                self.pack(shared, *pack, problems)?;
+            }
+        }
+        Ok(())
+    }
+
     /// A chunk that a record names; `None` with a problem if it cannot be read.
     ///
     /// Prune moves rows of several snapshots into one chunk, and ids stand in the record of the first snapshot that names them: so only the rows that

@@ -313,6 +313,28 @@ fn nothing_is_deleted_while_anything_is_in_doubt() {
 }
 
 #[test]
+fn a_pack_of_what_came_and_went_within_its_backup_is_known_to_a_rebuilt_index_and_pruned() {
+    let (bench, _) = Bench::in_memory();
+    let (store, domain) = bench.open();
+    let (kind, parent, key) = (1, 0, 1);
+    let put = Op::Object {
+        kind,
+        parent,
+        key,
+        content: 0,
+    };
+    write(&domain, &[put, Op::Gone { kind, parent, key }], 1000).unwrap();
+    store
+        .reindex(std::slice::from_ref(&domain), &Silent)
+        .unwrap();
+    is_clean(&store, &domain);
+    let report = domain.prune(&eager(), &Silent).unwrap();
+    assert_eq!(report.problems, []);
+    assert_eq!(report.packs.deleted, 1);
+    is_clean(&store, &domain);
+}
+
+#[test]
 fn an_index_that_says_otherwise_is_not_believed() {
     let (bench, _) = Bench::in_memory();
     let known = with_removals(&bench);
