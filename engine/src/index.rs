@@ -20,7 +20,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use rusqlite::{
-    Connection, ErrorCode, OpenFlags, OptionalExtension, Row, Transaction, ffi, params,
+    Connection, ErrorCode, OpenFlags, OptionalExtension, Row, Statement, Transaction, ffi, params,
 };
 
 use crate::chunk::Key;
@@ -34,11 +34,13 @@ pub(crate) mod mend;
 #[cfg(test)]
 pub(crate) mod faults;
 pub(crate) mod prune;
+pub(crate) mod related;
 
 /// The migrations, oldest first; the first makes version 1 of the index.
 const MIGRATIONS: &[&str] = &[
     include_str!("index/migrations/0001_temporal_index.sql"),
     include_str!("index/migrations/0002_doomed_packs.sql"),
+    include_str!("index/migrations/0003_related.sql"),
 ];
 
 /// Pages of 1 KiB that a connection may keep in memory.
@@ -416,6 +418,7 @@ fn erase_rows(connection: &mut Connection, domain: DomainId) -> Result<()> {
     if let Some(no) = domain_no(&transaction, domain)? {
         for sql in [
             "DELETE FROM version WHERE space IN (SELECT no FROM space WHERE domain = ?1)",
+            "DELETE FROM related WHERE space IN (SELECT no FROM space WHERE domain = ?1)",
             "DELETE FROM parentage WHERE space IN (SELECT no FROM space WHERE domain = ?1)",
             "DELETE FROM observation WHERE space IN (SELECT no FROM space WHERE domain = ?1)",
             "DELETE FROM chunk WHERE pack IN (SELECT no FROM pack WHERE domain = ?1)",
@@ -771,11 +774,25 @@ pub(crate) fn open_versions(
     let mut statement = connection.prepare_cached(&format!(
         "SELECT {VERSION_COLUMNS} FROM version WHERE space = ?1 AND last IS NULL ORDER BY parent, key"
     ))?;
+    each_merged(connection, space, &mut statement, see)
+}
+
+/// Calls `see` with the versions that a statement gives for a space in order of their keys, and with the relations among them.
+fn each_merged(
+    connection: &Connection,
+    space: Space,
+    statement: &mut Statement<'_>,
+    see: &mut dyn FnMut(Version),
+) -> Result<()> {
+    let mut related = related::Each::statement(connection)?;
+    let mut related = related::Each::new(&mut related, space)?;
     let mut rows = statement.query([space])?;
     while let Some(row) = rows.next()? {
-        see(Version::read(row)?);
+        let version = Version::read(row)?;
+        related.show_before(Some(version.key), see)?;
+        see(version);
     }
-    Ok(())
+    related.show_before(None, see)
 }
 
 /// The open versions under one parent, in order of their keys.
@@ -787,7 +804,11 @@ pub(crate) fn open_under(
     let mut statement = connection.prepare_cached(&format!(
         "SELECT {VERSION_COLUMNS} FROM version WHERE space = ?1 AND parent = ?2 AND last IS NULL ORDER BY key"
     ))?;
-    collect(statement.query_map(params![space, parent], Version::read)?)
+    let versions = collect(statement.query_map(params![space, parent], Version::read)?)?;
+    Ok(related::merged(
+        versions,
+        related::under(connection, space, parent)?,
+    ))
 }
 
 /// The open version of one object.
@@ -795,9 +816,10 @@ pub(crate) fn open_one(connection: &Connection, space: Space, key: Key) -> Resul
     let mut statement = connection.prepare_cached(&format!(
         "SELECT {VERSION_COLUMNS} FROM version WHERE space = ?1 AND parent = ?2 AND key = ?3 AND last IS NULL"
     ))?;
-    Ok(statement
+    let found = statement
         .query_row(params![space, key.parent, key.key], Version::read)
-        .optional()?)
+        .optional()?;
+    or_related(connection, space, key, found)
 }
 
 /// The first parent above `after` that has rows of any time in the space.
@@ -809,9 +831,24 @@ pub(crate) fn next_parent(
     let mut statement = connection.prepare_cached(
         "SELECT parent FROM version WHERE space = ?1 AND parent > ?2 ORDER BY parent LIMIT 1",
     )?;
-    Ok(statement
+    let of_versions: Option<u32> = statement
         .query_row(params![space, after], |row| row.get(0))
-        .optional()?)
+        .optional()?;
+    let of_related = related::next_parent(connection, space, after)?;
+    Ok(of_versions.into_iter().chain(of_related).min())
+}
+
+/// A version that was found, or else the relation that is there since the first snapshot.
+fn or_related(
+    connection: &Connection,
+    space: Space,
+    key: Key,
+    found: Option<Version>,
+) -> Result<Option<Version>> {
+    match found {
+        None if related::has(connection, space, key)? => Ok(Some(related::version(key))),
+        found => Ok(found),
+    }
 }
 
 /// All versions of one object, oldest first.
@@ -819,7 +856,15 @@ pub(crate) fn versions_of(connection: &Connection, space: Space, key: Key) -> Re
     let mut statement = connection.prepare_cached(&format!(
         "SELECT {VERSION_COLUMNS} FROM version WHERE space = ?1 AND parent = ?2 AND key = ?3 ORDER BY first"
     ))?;
-    collect(statement.query_map(params![space, key.parent, key.key], Version::read)?)
+    let versions =
+        collect(statement.query_map(params![space, key.parent, key.key], Version::read)?)?;
+    // What is there from the first snapshot on has no other version.
+    if versions.is_empty() {
+        return Ok(or_related(connection, space, key, None)?
+            .into_iter()
+            .collect());
+    }
+    Ok(versions)
 }
 
 /// The parents that an object with an id of its own has had.
@@ -841,9 +886,10 @@ pub(crate) fn version_at(
         "SELECT {VERSION_COLUMNS} FROM version WHERE space = ?1 AND parent = ?2 AND key = ?3 AND first <= ?4 \
          AND (last IS NULL OR last > ?4)"
     ))?;
-    Ok(statement
+    let found = statement
         .query_row(params![space, key.parent, key.key, sequence], Version::read)
-        .optional()?)
+        .optional()?;
+    or_related(connection, space, key, found)
 }
 
 /// Up to `limit` versions of a space as of a snapshot, in order of their keys, those after `after`.
@@ -861,8 +907,14 @@ pub(crate) fn versions_at(
     let (parent, key) = after.map_or((-1, -1), |after| {
         (i64::from(after.parent), i64::from(after.key))
     });
-    let limit = integer(limit);
-    collect(statement.query_map(params![space, parent, key, sequence, limit], Version::read)?)
+    let rows = statement.query_map(
+        params![space, parent, key, sequence, integer(limit)],
+        Version::read,
+    )?;
+    let related = related::after(connection, space, after, limit)?;
+    let mut versions = related::merged(collect(rows)?, related);
+    versions.truncate(limit);
+    Ok(versions)
 }
 
 /// The versions under one parent as of a snapshot, in order of their keys.
@@ -876,7 +928,11 @@ pub(crate) fn versions_under_at(
         "SELECT {VERSION_COLUMNS} FROM version WHERE space = ?1 AND parent = ?2 AND first <= ?3 \
          AND (last IS NULL OR last > ?3) ORDER BY key"
     ))?;
-    collect(statement.query_map(params![space, parent, sequence], Version::read)?)
+    let versions = collect(statement.query_map(params![space, parent, sequence], Version::read)?)?;
+    Ok(related::merged(
+        versions,
+        related::under(connection, space, parent)?,
+    ))
 }
 
 /// Up to `limit` versions of all times that have a body, in order of their keys, those after `after` (a key and the first snapshot).
@@ -1077,7 +1133,10 @@ pub(crate) fn apply_type(
         "INSERT OR IGNORE INTO parentage (space, key, parent) VALUES (?1, ?2, ?3)",
     )?;
     for key in &applied.removed {
-        end.execute(params![space, key.parent, key.key, sequence])?;
+        let ended = end.execute(params![space, key.parent, key.key, sequence])?;
+        if ended == 0 && related::take(transaction, space, *key)? {
+            end_related(transaction, space, *key, sequence)?;
+        }
     }
     applied.put.sort_unstable_by_key(|put| put.key);
     for put in &applied.put {
@@ -1097,8 +1156,13 @@ pub(crate) fn apply_type(
             parentage.execute(params![space, key.key, key.parent])?;
         }
     }
-    for key in &applied.related {
-        begin.version(*key, None)?;
+    let apart = if sequence == 1 {
+        related::begin(transaction, space, &applied.related)?
+    } else {
+        std::mem::take(&mut applied.related)
+    };
+    for key in apart {
+        begin.version(key, None)?;
     }
     let mut observe = transaction.prepare_cached(
         "INSERT OR REPLACE INTO observation (space, bucket, chunk, digest) VALUES (?1, ?2, ?3, ?4)",
@@ -1106,6 +1170,16 @@ pub(crate) fn apply_type(
     for (bucket, pack, chunk, digest) in &applied.observations {
         observe.execute(params![space, bucket, chunk_no.of(*pack, *chunk)?, digest])?;
     }
+    Ok(())
+}
+
+/// Keeps a relation that was there from the first snapshot on and has ended.
+fn end_related(transaction: &Transaction<'_>, space: Space, key: Key, sequence: u32) -> Result<()> {
+    transaction
+        .prepare_cached(
+            "INSERT INTO version (space, parent, key, first, last) VALUES (?1, ?2, ?3, 1, ?4)",
+        )?
+        .execute(params![space, key.parent, key.key, sequence])?;
     Ok(())
 }
 

@@ -6,7 +6,7 @@ use rusqlite::{Connection, Transaction, params};
 
 use super::{
     IndexError, PackRow, Place, Result, Space, VERSION_COLUMNS, Version, collect, domain_no,
-    ensure_domain, insert_packs, integer, spaces, unsigned,
+    each_merged, ensure_domain, insert_packs, integer, spaces, unsigned,
 };
 use crate::chunk::Key;
 use crate::id::{DomainId, PackId};
@@ -64,11 +64,7 @@ pub(crate) fn each_version(
     let mut statement = connection.prepare_cached(&format!(
         "SELECT {VERSION_COLUMNS} FROM version WHERE space = ?1 ORDER BY parent, key, first"
     ))?;
-    let mut rows = statement.query([space])?;
-    while let Some(row) = rows.next()? {
-        see(Version::read(row)?);
-    }
-    Ok(())
+    each_merged(connection, space, &mut statement, see)
 }
 
 /// Drops the versions of a domain that were there only between two snapshots, and lets others begin or end with the later one; gives how many were dropped.

@@ -4,9 +4,10 @@ use rusqlite::types::{Value, ValueRef};
 
 use super::domain::{NAME_SEAL, WATERMARK_SEAL};
 use super::*;
+use crate::chunk::Key;
 
 /// What each table says, without the numbers that mean something in one index only.
-const TABLES: [(&str, &str); 9] = [
+const TABLES: [(&str, &str); 10] = [
     (
         "chunk",
         "SELECT p.id, c.place, c.kind, c.type, c.\"offset\", c.bytes, c.\"rows\" FROM chunk c JOIN pack p ON p.no = c.pack",
@@ -30,6 +31,10 @@ const TABLES: [(&str, &str); 9] = [
         // Of what was only in removed snapshots some may be left: it names no version.
         "SELECT d.id, s.type, t.key, t.parent FROM parentage t JOIN space s ON s.no = t.space JOIN domain d ON d.no = s.domain \
          WHERE EXISTS (SELECT 1 FROM version v WHERE v.space = t.space AND v.parent = t.parent AND v.key = t.key)",
+    ),
+    (
+        "related",
+        "SELECT d.id, s.type, t.parent, t.key, t.keys FROM related t JOIN space s ON s.no = t.space JOIN domain d ON d.no = s.domain",
     ),
     (
         "snapshot",
@@ -104,6 +109,23 @@ pub(super) fn dump(index: &Path, domain: &DomainStore) -> Dump {
         rows.sort();
         dump.insert(table, rows);
     }
+    // How relations are put together in rows depends on when they were; each of them stands for a version.
+    let spaces = index::spaces(&connection, DOMAIN).unwrap();
+    let versions = spaces.into_iter().flat_map(|(code, space)| {
+        let related = index::related::all(&connection, space).into_iter();
+        related.map(move |Key { parent, key }| [i64::from(code), parent.into(), key.into(), 1])
+    });
+    let versions: Vec<String> = versions
+        .map(|integers| {
+            let domain = Value::Blob(DOMAIN.as_bytes().to_vec());
+            let integers = integers.map(|value| format!("{:?} ", Value::Integer(value)));
+            format!("{domain:?} {}{}", integers.concat(), "Null ".repeat(5))
+        })
+        .collect();
+    dump.insert("related", Vec::new());
+    let all = dump.get_mut("version").unwrap();
+    all.extend(versions);
+    all.sort();
     dump
 }
 
