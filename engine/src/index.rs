@@ -33,14 +33,14 @@ pub(crate) mod mend;
 
 #[cfg(test)]
 pub(crate) mod faults;
+pub(crate) mod lasting;
 pub(crate) mod prune;
-pub(crate) mod related;
 
 /// The migrations, oldest first; the first makes version 1 of the index.
 const MIGRATIONS: &[&str] = &[
     include_str!("index/migrations/0001_temporal_index.sql"),
     include_str!("index/migrations/0002_doomed_packs.sql"),
-    include_str!("index/migrations/0003_related.sql"),
+    include_str!("index/migrations/0003_lasting_versions.sql"),
 ];
 
 /// Pages of 1 KiB that a connection may keep in memory.
@@ -418,7 +418,7 @@ fn erase_rows(connection: &mut Connection, domain: DomainId) -> Result<()> {
     if let Some(no) = domain_no(&transaction, domain)? {
         for sql in [
             "DELETE FROM version WHERE space IN (SELECT no FROM space WHERE domain = ?1)",
-            "DELETE FROM related WHERE space IN (SELECT no FROM space WHERE domain = ?1)",
+            "DELETE FROM lasting WHERE space IN (SELECT no FROM space WHERE domain = ?1)",
             "DELETE FROM parentage WHERE space IN (SELECT no FROM space WHERE domain = ?1)",
             "DELETE FROM observation WHERE space IN (SELECT no FROM space WHERE domain = ?1)",
             "DELETE FROM chunk WHERE pack IN (SELECT no FROM pack WHERE domain = ?1)",
@@ -777,22 +777,22 @@ pub(crate) fn open_versions(
     each_merged(connection, space, &mut statement, see)
 }
 
-/// Calls `see` with the versions that a statement gives for a space in order of their keys, and with the relations among them.
+/// Calls `see` with the versions that a statement gives for a space in order of their keys, and with the lasting ones among them.
 fn each_merged(
     connection: &Connection,
     space: Space,
     statement: &mut Statement<'_>,
     see: &mut dyn FnMut(Version),
 ) -> Result<()> {
-    let mut related = related::Each::statement(connection)?;
-    let mut related = related::Each::new(&mut related, space)?;
+    let mut lasting = lasting::Each::statement(connection)?;
+    let mut lasting = lasting::Each::new(&mut lasting, space)?;
     let mut rows = statement.query([space])?;
     while let Some(row) = rows.next()? {
         let version = Version::read(row)?;
-        related.show_before(Some(version.key), see)?;
+        lasting.show_before(Some(version.key), see)?;
         see(version);
     }
-    related.show_before(None, see)
+    lasting.show_before(None, see)
 }
 
 /// The open versions under one parent, in order of their keys.
@@ -805,9 +805,9 @@ pub(crate) fn open_under(
         "SELECT {VERSION_COLUMNS} FROM version WHERE space = ?1 AND parent = ?2 AND last IS NULL ORDER BY key"
     ))?;
     let versions = collect(statement.query_map(params![space, parent], Version::read)?)?;
-    Ok(related::merged(
+    Ok(lasting::merged(
         versions,
-        related::under(connection, space, parent)?,
+        lasting::under(connection, space, parent)?,
     ))
 }
 
@@ -819,7 +819,10 @@ pub(crate) fn open_one(connection: &Connection, space: Space, key: Key) -> Resul
     let found = statement
         .query_row(params![space, key.parent, key.key], Version::read)
         .optional()?;
-    or_related(connection, space, key, found)
+    match found {
+        None => lasting::find(connection, space, key),
+        found => Ok(found),
+    }
 }
 
 /// The first parent above `after` that has rows of any time in the space.
@@ -834,21 +837,8 @@ pub(crate) fn next_parent(
     let of_versions: Option<u32> = statement
         .query_row(params![space, after], |row| row.get(0))
         .optional()?;
-    let of_related = related::next_parent(connection, space, after)?;
-    Ok(of_versions.into_iter().chain(of_related).min())
-}
-
-/// A version that was found, or else the relation that is there since the first snapshot.
-fn or_related(
-    connection: &Connection,
-    space: Space,
-    key: Key,
-    found: Option<Version>,
-) -> Result<Option<Version>> {
-    match found {
-        None if related::has(connection, space, key)? => Ok(Some(related::version(key))),
-        found => Ok(found),
-    }
+    let of_lasting = lasting::next_parent(connection, space, after)?;
+    Ok(of_versions.into_iter().chain(of_lasting).min())
 }
 
 /// All versions of one object, oldest first.
@@ -860,9 +850,7 @@ pub(crate) fn versions_of(connection: &Connection, space: Space, key: Key) -> Re
         collect(statement.query_map(params![space, key.parent, key.key], Version::read)?)?;
     // What is there from the first snapshot on has no other version.
     if versions.is_empty() {
-        return Ok(or_related(connection, space, key, None)?
-            .into_iter()
-            .collect());
+        return Ok(lasting::find(connection, space, key)?.into_iter().collect());
     }
     Ok(versions)
 }
@@ -889,7 +877,10 @@ pub(crate) fn version_at(
     let found = statement
         .query_row(params![space, key.parent, key.key, sequence], Version::read)
         .optional()?;
-    or_related(connection, space, key, found)
+    match found {
+        None => lasting::find(connection, space, key),
+        found => Ok(found),
+    }
 }
 
 /// Up to `limit` versions of a space as of a snapshot, in order of their keys, those after `after`.
@@ -911,8 +902,8 @@ pub(crate) fn versions_at(
         params![space, parent, key, sequence, integer(limit)],
         Version::read,
     )?;
-    let related = related::after(connection, space, after, limit)?;
-    let mut versions = related::merged(collect(rows)?, related);
+    let lasting = lasting::after(connection, space, after, limit)?;
+    let mut versions = lasting::merged(collect(rows)?, lasting);
     versions.truncate(limit);
     Ok(versions)
 }
@@ -929,9 +920,9 @@ pub(crate) fn versions_under_at(
          AND (last IS NULL OR last > ?3) ORDER BY key"
     ))?;
     let versions = collect(statement.query_map(params![space, parent, sequence], Version::read)?)?;
-    Ok(related::merged(
+    Ok(lasting::merged(
         versions,
-        related::under(connection, space, parent)?,
+        lasting::under(connection, space, parent)?,
     ))
 }
 
@@ -953,10 +944,16 @@ pub(crate) fn bodies(
             i64::from(first),
         )
     });
-    collect(statement.query_map(
+    let rows = statement.query_map(
         params![space, parent, key, first, integer(limit)],
         Version::read,
-    )?)
+    )?;
+    // Of what lasts there is no other version, and either all of a type have bodies or none.
+    let mut lasting = lasting::after(connection, space, after.map(|(key, _)| key), limit)?;
+    lasting.retain(|version| version.body.is_some());
+    let mut versions = lasting::merged(collect(rows)?, lasting);
+    versions.truncate(limit);
+    Ok(versions)
 }
 
 /// The versions that began or ended after `from` and at or before `to`; `from` is at least 1. Some may come twice.
@@ -1125,24 +1122,17 @@ pub(crate) fn apply_type(
     let domain = ensure_domain(transaction, domain)?;
     let space = ensure_space(transaction, domain, applied.type_code)?;
     let mut chunk_no = ChunkNumbers::new(transaction)?;
-    let mut end = transaction.prepare_cached(
-        "UPDATE version SET last = ?4 WHERE space = ?1 AND parent = ?2 AND key = ?3 AND last IS NULL",
-    )?;
+    let mut end = End::new(transaction, space, sequence)?;
     let mut begin = Begin::new(transaction, space, sequence)?;
     let mut parentage = transaction.prepare_cached(
         "INSERT OR IGNORE INTO parentage (space, key, parent) VALUES (?1, ?2, ?3)",
     )?;
     for key in &applied.removed {
-        let ended = end.execute(params![space, key.parent, key.key, sequence])?;
-        if ended == 0 && related::take(transaction, space, *key)? {
-            end_related(transaction, space, *key, sequence)?;
-        }
+        end.version(*key)?;
     }
     applied.put.sort_unstable_by_key(|put| put.key);
     for put in &applied.put {
-        if sequence > 1 {
-            end.execute(params![space, put.key.parent, put.key.key, sequence])?;
-        }
+        end.version(put.key)?;
         let place = Place::new(chunk_no.of(put.pack, put.chunk)?, put.ordinal);
         begin.version(put.key, Some((place, put.fingerprint)))?;
         if applied.own_ids_under_parents {
@@ -1150,20 +1140,17 @@ pub(crate) fn apply_type(
         }
     }
     for (key, fingerprint) in &applied.lost {
-        end.execute(params![space, key.parent, key.key, sequence])?;
+        end.version(*key)?;
         begin.version(*key, Some((Place::LOST, *fingerprint)))?;
         if applied.own_ids_under_parents {
             parentage.execute(params![space, key.key, key.parent])?;
         }
     }
-    let apart = if sequence == 1 {
-        related::begin(transaction, space, &applied.related)?
-    } else {
-        std::mem::take(&mut applied.related)
-    };
-    for key in apart {
-        begin.version(key, None)?;
+    for key in &applied.related {
+        begin.version(*key, None)?;
     }
+    end.finish()?;
+    begin.finish()?;
     let mut observe = transaction.prepare_cached(
         "INSERT OR REPLACE INTO observation (space, bucket, chunk, digest) VALUES (?1, ?2, ?3, ?4)",
     )?;
@@ -1173,54 +1160,112 @@ pub(crate) fn apply_type(
     Ok(())
 }
 
-/// Keeps a relation that was there from the first snapshot on and has ended.
-fn end_related(transaction: &Transaction<'_>, space: Space, key: Key, sequence: u32) -> Result<()> {
+/// Ends versions of one space with one snapshot.
+struct End<'a> {
+    transaction: &'a Transaction<'a>,
+    update: rusqlite::CachedStatement<'a>,
+    lasting: lasting::Editor<'a>,
+    space: Space,
+    sequence: u32,
+}
+
+impl<'a> End<'a> {
+    fn new(transaction: &'a Transaction<'_>, space: Space, sequence: u32) -> Result<Self> {
+        Ok(Self {
+            transaction,
+            update: transaction.prepare_cached(
+                "UPDATE version SET last = ?4 WHERE space = ?1 AND parent = ?2 AND key = ?3 AND last IS NULL",
+            )?,
+            lasting: lasting::Editor::new(transaction, space),
+            space,
+            sequence,
+        })
+    }
+
+    /// Ends the open version of an object, if it has one.
+    fn version(&mut self, key: Key) -> Result<()> {
+        // Before a first snapshot there is none.
+        if self.sequence == 1 {
+            return Ok(());
+        }
+        let found = params![self.space, key.parent, key.key, self.sequence];
+        if self.update.execute(found)? == 0
+            && let Some(version) = self.lasting.take(key)?
+        {
+            let ended = Version {
+                last: Some(self.sequence),
+                ..version
+            };
+            insert_version(self.transaction, self.space, &ended)?;
+        }
+        Ok(())
+    }
+
+    fn finish(self) -> Result<()> {
+        self.lasting.finish()
+    }
+}
+
+/// Writes a version as a row of its own.
+fn insert_version(transaction: &Transaction<'_>, space: Space, version: &Version) -> Result<()> {
+    let (place, fingerprint) = version.body.unzip();
     transaction
         .prepare_cached(
-            "INSERT INTO version (space, parent, key, first, last) VALUES (?1, ?2, ?3, 1, ?4)",
+            "INSERT INTO version (space, parent, key, first, last, place, fingerprint) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
         )?
-        .execute(params![space, key.parent, key.key, sequence])?;
+        .execute(params![
+            space,
+            version.key.parent,
+            version.key.key,
+            version.first,
+            version.last,
+            place.map(|place| place.0),
+            fingerprint
+        ])?;
     Ok(())
 }
 
-/// Begins versions of one space with one snapshot. A first backup does so for every object and relation, so what stays the same is
-/// bound once.
+/// Begins versions of one space with one snapshot.
 struct Begin<'a> {
-    insert: rusqlite::CachedStatement<'a>,
-    parent: Option<u32>,
-    has_body: Option<bool>,
+    transaction: &'a Transaction<'a>,
+    /// Of the first snapshot.
+    lasting: Option<lasting::Begin<'a>>,
+    space: Space,
+    sequence: u32,
 }
 
 impl<'a> Begin<'a> {
     fn new(transaction: &'a Transaction<'_>, space: Space, sequence: u32) -> Result<Self> {
-        let mut insert = transaction.prepare_cached(
-            "INSERT INTO version (space, first, last, parent, key, place, fingerprint) VALUES (?1, ?2, NULL, ?3, ?4, ?5, ?6)",
-        )?;
-        insert.raw_bind_parameter(1, space)?;
-        insert.raw_bind_parameter(2, sequence)?;
+        let lasting = if sequence == 1 {
+            Some(lasting::Begin::new(transaction, space)?)
+        } else {
+            None
+        };
         Ok(Self {
-            insert,
-            parent: None,
-            has_body: None,
+            transaction,
+            lasting,
+            space,
+            sequence,
         })
     }
 
     fn version(&mut self, key: Key, body: Option<(Place, i64)>) -> Result<()> {
-        if self.parent != Some(key.parent) {
-            self.insert.raw_bind_parameter(3, key.parent)?;
-            self.parent = Some(key.parent);
+        if let Some(lasting) = &mut self.lasting
+            && lasting.take_up(key, body)?
+        {
+            return Ok(());
         }
-        self.insert.raw_bind_parameter(4, key.key)?;
-        if let Some((place, fingerprint)) = body {
-            self.insert.raw_bind_parameter(5, place.0)?;
-            self.insert.raw_bind_parameter(6, fingerprint)?;
-        } else if self.has_body != Some(false) {
-            self.insert.raw_bind_parameter(5, None::<i64>)?;
-            self.insert.raw_bind_parameter(6, None::<i64>)?;
-        }
-        self.has_body = Some(body.is_some());
-        self.insert.raw_execute()?;
-        Ok(())
+        let begun = Version {
+            key,
+            first: self.sequence,
+            last: None,
+            body,
+        };
+        insert_version(self.transaction, self.space, &begun)
+    }
+
+    fn finish(self) -> Result<()> {
+        self.lasting.map_or(Ok(()), lasting::Begin::finish)
     }
 }
 
