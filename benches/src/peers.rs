@@ -90,8 +90,9 @@ pub(crate) struct Options {
     /// How many seconds each step of another tool may take
     #[arg(long, default_value_t = 240)]
     budget: u64,
-    /// How many seconds all days of a row may take, and as many its upkeep, and half as many what it is asked afterwards
-    #[arg(long, default_value_t = 300)]
+    /// How many seconds all days of a row may take, and as many its upkeep, and half as many what it is asked afterwards; with a
+    /// file for each object half of that
+    #[arg(long, default_value_t = 240)]
     row_budget: u64,
     /// For how many minutes further days may begin; the tables share them, and what is there then is printed
     #[arg(long, default_value_t = 60)]
@@ -165,7 +166,7 @@ fn note_of(text: &str) -> Result<(String, String), String> {
 
 /// Makes each table, then says which goals were met.
 pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
-    say(&machine())?;
+    say(&format!("Machine: {}", machine()))?;
     let began = start();
     let all = Duration::from_secs(options.minutes * 60);
     let mut documents = Vec::new();
@@ -352,6 +353,7 @@ impl<'a> Run<'a> {
         let named = |parts: &[String]| parts.iter().any(|part| tool.name.contains(part.as_str()));
         let fits = match tool.part {
             Part::Always => true,
+            Part::Quiet => !self.table.logins,
             Part::Small => self.is_small(),
             Part::SmallAndQuiet => self.is_small() && !self.table.logins,
         };
@@ -413,8 +415,11 @@ impl<'a> Run<'a> {
     }
 
     /// How long all of a row's steps of this kind may take.
-    fn row_budget(&self, on: On) -> Duration {
-        let whole = Duration::from_secs(self.options.row_budget);
+    fn row_budget(&self, tool: &Tool, on: On) -> Duration {
+        let whole = match tool.source {
+            Source::Dumps => Duration::from_secs(self.options.row_budget),
+            Source::Trees => Duration::from_secs(self.options.row_budget) / 2,
+        };
         if on == On::Questions {
             whole / 2
         } else {
@@ -451,7 +456,9 @@ impl<'a> Run<'a> {
         day: u32,
         object: Option<&str>,
     ) -> anyhow::Result<Option<Cost>> {
-        let left = self.row_budget(on).saturating_sub(*peer.spent(on));
+        let left = self
+            .row_budget(peer.tool, on)
+            .saturating_sub(*peer.spent(on));
         let budget = left.min(Duration::from_secs(self.options.budget));
         if budget < Duration::from_secs(1) {
             peer.figures.remarks.push(format!("{what}: no time left"));
@@ -600,9 +607,9 @@ impl<'a> Run<'a> {
         peer.figures.bytes.push(bytes);
         // Another day like this one has to fit.
         let next = Duration::from_secs_f64(cost.wall_seconds);
-        peer.full = *peer.spent(On::Days) + next > self.row_budget(On::Days);
+        peer.full = *peer.spent(On::Days) + next > self.row_budget(peer.tool, On::Days);
         if peer.full && number <= self.options.days {
-            let seconds = self.row_budget(On::Days).as_secs();
+            let seconds = self.row_budget(peer.tool, On::Days).as_secs();
             let remark = format!("its {seconds} s for all days were up after day {number}");
             peer.figures.remarks.push(remark);
         }
@@ -613,7 +620,7 @@ impl<'a> Run<'a> {
     fn may_tidy(&self, peer: &mut Peer) -> bool {
         let last = peer.figures.upkeep.last();
         let next = Duration::from_secs_f64(last.map_or(0.0, |cost| cost.wall_seconds));
-        *peer.spent(On::Upkeep) + 3 * next <= self.row_budget(On::Upkeep)
+        *peer.spent(On::Upkeep) + 3 * next <= self.row_budget(peer.tool, On::Upkeep)
     }
 
     fn upkeep(&self, peer: &mut Peer, number: u32) -> anyhow::Result<()> {

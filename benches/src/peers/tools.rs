@@ -25,6 +25,8 @@ pub(super) enum Source {
 pub(super) enum Part {
     /// All.
     Always,
+    /// Those of days on which nobody signs in.
+    Quiet,
     /// Those of small orgs.
     Small,
     /// Those of small orgs in which nobody signs in.
@@ -193,7 +195,7 @@ const TAR: Tool = Tool {
     sealed: false,
     source: Source::Dumps,
     part: Part::Small,
-    version: "zstd --version",
+    version: "echo \"zstd $(zstd --version | grep -o 'v[0-9.]*[0-9]')\"",
     environment: &[],
     setup: "mkdir \"$REPO\"",
     first: None,
@@ -206,12 +208,13 @@ const TAR: Tool = Tool {
     restore: Some("zstd -qdc \"$REPO/$DAY.tar.zst\" | tar -x -C \"$OUT\""),
 };
 
-const ZSTD: &str = "echo \"$(zstd --version | grep -o 'v[0-9.]*[0-9]'), level $LEVEL\"";
-const ZSTD_SOLID: &str = "echo \"$(zstd --version | grep -o 'v[0-9.]*[0-9]'), level $SOLID_LEVEL\"";
+const ZSTD: &str = "echo \"zstd $(zstd --version | grep -o 'v[0-9.]*[0-9]'), level $LEVEL\"";
+const ZSTD_SOLID: &str =
+    "echo \"zstd $(zstd --version | grep -o 'v[0-9.]*[0-9]'), level $SOLID_LEVEL\"";
 
 const LIMIT_CHANGES: Tool = Tool {
     name: "limit: zstd --long=31 of day 1 and the changed lines",
-    part: Part::Always,
+    part: Part::Quiet,
     version: ZSTD,
     first: Some(
         "cat \"$SRC\"/*.ndjson > \"$CACHE/kept\"; zstd -q -f \"-$LEVEL\" --long=31 \"$CACHE/kept\" -o \"$REPO/all.zst\"",
