@@ -181,7 +181,9 @@ pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
         documents.push(document);
         goals.extend(targets.into_iter().map(|target| (table, target)));
     }
-    say("\n## Goals\n\n| org | goal | at most | measured | met? |\n|---|---|--:|--:|---|")?;
+    if !goals.is_empty() {
+        say("\n## Goals\n\n| org | goal | at most | measured | met? |\n|---|---|--:|--:|---|")?;
+    }
     for (table, target) in goals {
         say(&format!("| {} {}", table.name(), target.row()))?;
     }
@@ -663,8 +665,11 @@ impl<'a> Run<'a> {
         for words in self.orgkeep.words() {
             say(&format!("- {words}"))?;
         }
-        say("\n| goal | at most | measured | met? |\n|---|--:|--:|---|")?;
-        for target in self.targets() {
+        let targets = self.targets();
+        if !targets.is_empty() {
+            say("\n| goal | at most | measured | met? |\n|---|--:|--:|---|")?;
+        }
+        for target in targets {
             say(&target.row())?;
         }
         say(&format!("\nAfterwards: {}", machine()))
