@@ -90,12 +90,12 @@ pub(crate) struct Options {
     /// How many seconds each step of another tool may take
     #[arg(long, default_value_t = 240)]
     budget: u64,
-    /// How many seconds all days of a row may take, and as many its upkeep, and half as many what it is asked afterwards; with a
-    /// file for each object half of that
-    #[arg(long, default_value_t = 240)]
+    /// How many seconds all days of a row may take, and half as many its upkeep, and what it is asked afterwards; with a file for
+    /// each object a quarter of that
+    #[arg(long, default_value_t = 400)]
     row_budget: u64,
     /// For how many minutes further days may begin; the tables share them, and what is there then is printed
-    #[arg(long, default_value_t = 60)]
+    #[arg(long, default_value_t = 75)]
     minutes: u64,
     /// Something to be said of a row's version, `ROW=TEXT`, for example how the tool was built
     #[arg(long, value_parser = note_of)]
@@ -337,9 +337,9 @@ impl<'a> Run<'a> {
         }
         for number in 1..=self.options.days + 1 {
             if number > 1 && self.began.elapsed() >= self.share {
-                let (days, minutes) = (self.days, self.share.as_secs() / 60);
+                let (days, minutes) = (self.days, self.share.as_secs_f64() / 60.0);
                 say(&format!(
-                    "This table's {minutes} minutes were up after day {days}.\n"
+                    "This table's {minutes:.0} minutes were up after day {days}.\n"
                 ))?;
                 break;
             }
@@ -420,12 +420,11 @@ impl<'a> Run<'a> {
     fn row_budget(&self, tool: &Tool, on: On) -> Duration {
         let whole = match tool.source {
             Source::Dumps => Duration::from_secs(self.options.row_budget),
-            Source::Trees => Duration::from_secs(self.options.row_budget) / 2,
+            Source::Trees => Duration::from_secs(self.options.row_budget) / 4,
         };
-        if on == On::Questions {
-            whole / 2
-        } else {
-            whole
+        match on {
+            On::Days => whole,
+            On::Upkeep | On::Questions => whole / 2,
         }
     }
 
@@ -607,8 +606,8 @@ impl<'a> Run<'a> {
         }
         let bytes = tree_bytes(&peer.home.join("repo"))?;
         peer.figures.bytes.push(bytes);
-        // Another day like this one has to fit.
-        let next = Duration::from_secs_f64(cost.wall_seconds);
+        // Another day has to fit, even one that takes twice as long as this one.
+        let next = 2 * Duration::from_secs_f64(cost.wall_seconds);
         peer.full = *peer.spent(On::Days) + next > self.row_budget(peer.tool, On::Days);
         if peer.full && number <= self.options.days {
             let seconds = self.row_budget(peer.tool, On::Days).as_secs();
@@ -711,15 +710,15 @@ impl<'a> Run<'a> {
         say("\n| first backup | CPU s | wall s | MB |\n|---|--:|--:|--:|")?;
         let rows = self.peers.iter().map(|peer| &peer.figures);
         for figures in std::iter::once(&self.orgkeep.figures).chain(rows) {
-            let Cost {
-                cpu_seconds,
-                wall_seconds,
-                ..
-            } = figures.first.unwrap_or_default();
-            let megabytes = figures.bytes.last().map_or(0.0, |bytes| float(*bytes) / MB);
-            let name = &figures.name;
+            let Some(first) = figures.first else {
+                continue;
+            };
             say(&format!(
-                "| {name} | {cpu_seconds:.2} | {wall_seconds:.2} | {megabytes:.2} |"
+                "| {} | {:.2} | {:.2} | {:.2} |",
+                figures.name,
+                first.cpu_seconds,
+                first.wall_seconds,
+                figures.bytes.last().map_or(0.0, |bytes| float(*bytes) / MB),
             ))?;
         }
         say("")
