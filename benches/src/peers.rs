@@ -431,11 +431,9 @@ impl<'a> Run<'a> {
     /// The variables that no tool changes.
     fn variables_of_all(&self) -> Vec<(String, String)> {
         let bench = std::env::current_exe().unwrap_or_default();
-        let (level, solid_level) = match self.table.users {
-            ..=TINY_USERS_MAX => ("19", "19"),
-            ..=SMALL_USERS_MAX => ("19", "9"),
-            _ => ("6", "3"),
-        };
+        let level = if self.is_small() { "19" } else { "6" };
+        let is_tiny = self.table.users <= TINY_USERS_MAX;
+        let solid_level = if is_tiny { level } else { "9" };
         [
             ("BENCH", bench.display().to_string()),
             ("CHANGES", self.places.changes.display().to_string()),
