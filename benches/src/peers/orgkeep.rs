@@ -266,7 +266,7 @@ impl Orgkeep {
         for (diffs, what, unit, at_most, scale) in [
             (
                 &self.reads.diff_plain,
-                "diff, ids and kinds, of 1,000 changes",
+                "diff, ids and kinds (with names, as the API gives them), of 1,000 changes",
                 "ms",
                 10.0,
                 1e6,
