@@ -5,15 +5,14 @@
 //! the list did not show is asked for by its id before it counts as gone, and a type that loses more than a
 //! fifth of its objects at once is reported, with the previous snapshot pinned.
 
-use std::collections::{BTreeMap, BTreeSet, HashSet};
-use std::hash::{DefaultHasher, Hash, Hasher};
+use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::catalogue::ObjectType;
 use crate::clock::Clock;
 use crate::collect::{CollectError, CollectOptions, collect, collect_one};
 use crate::monitor::{Monitor, Progress};
-use crate::object::{Canonical, Coverage, Keys, Sink};
+use crate::object::{Batch, Canonical, Coverage, Keys, Sink};
 use crate::okta::{Call, OktaApi, OktaError, Reply};
 use crate::store::{DomainStore, Loss, SnapshotInfo, SnapshotReader, SnapshotWriter, StoreError};
 
@@ -121,7 +120,6 @@ pub fn backup(
         monitor,
         writer,
         before,
-        seen: BTreeMap::new(),
         doubtful: BTreeSet::new(),
     };
     let collected = collect(&api, &options.collect, &mut sink, clock, monitor)?;
@@ -220,8 +218,6 @@ struct Confirming<'a> {
     monitor: &'a dyn Monitor,
     writer: SnapshotWriter<'a>,
     before: Option<SnapshotReader>,
-    /// Hashes of the ids that were given or are known to be gone, of types without a parent.
-    seen: BTreeMap<ObjectType, HashSet<u64>>,
     /// Types under parents that a list left out: their children were not read.
     doubtful: BTreeSet<ObjectType>,
 }
@@ -235,38 +231,7 @@ struct Confirmation {
     sampled: bool,
 }
 
-fn hash_of(id: &str) -> u64 {
-    let mut hasher = DefaultHasher::new();
-    id.hash(&mut hasher);
-    hasher.finish()
-}
-
 impl Confirming<'_> {
-    fn note(&mut self, object_type: ObjectType, id: &str) {
-        if self.before.is_some() && !object_type.has_parent() {
-            self.seen
-                .entry(object_type)
-                .or_default()
-                .insert(hash_of(id));
-        }
-    }
-
-    /// The ids that the newest snapshot has and that were not given.
-    fn missing(&self, object_type: ObjectType) -> Result<Vec<String>, StoreError> {
-        let mut missing = Vec::new();
-        let nothing = HashSet::new();
-        let seen = self.seen.get(&object_type).unwrap_or(&nothing);
-        if let Some(before) = &self.before {
-            before.ids(object_type, &mut |id, _| {
-                if !seen.contains(&hash_of(id)) {
-                    missing.push(id.to_owned());
-                }
-                Ok(())
-            })?;
-        }
-        Ok(missing)
-    }
-
     /// Asks for missing objects by id; of very many, for some that are spread evenly.
     fn confirm(
         &self,
@@ -291,7 +256,7 @@ impl Confirming<'_> {
 
     /// The coverage of a type whose lists were complete, once what they did not show has been asked for.
     fn confirmed(&mut self, object_type: ObjectType) -> Result<Coverage, StoreError> {
-        let missing = self.missing(object_type)?;
+        let missing = self.writer.missing(object_type)?;
         let confirmation = match self.confirm(object_type, &missing) {
             Ok(confirmation) => confirmation,
             Err(error) => {
@@ -335,8 +300,15 @@ impl Sink for Confirming<'_> {
     type Error = StoreError;
 
     fn object(&mut self, object: Canonical) -> Result<(), StoreError> {
-        self.note(object.object_type, &object.id);
         self.writer.object(object)
+    }
+
+    fn objects(&mut self, batch: &Batch) -> Result<(), StoreError> {
+        self.writer.objects(batch)
+    }
+
+    fn list(&mut self, parent: &str, batch: &Batch) -> Result<(), StoreError> {
+        self.writer.list(parent, batch)
     }
 
     fn children(
@@ -358,7 +330,6 @@ impl Sink for Confirming<'_> {
     }
 
     fn gone(&mut self, object_type: ObjectType, id: &str) -> Result<(), StoreError> {
-        self.note(object_type, id);
         self.writer.gone(object_type, id)
     }
 

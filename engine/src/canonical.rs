@@ -108,13 +108,35 @@ impl Divider {
     ///
     /// When `raw` is not one JSON object that can be kept.
     pub fn divide(&mut self, object_type: ObjectType, raw: &[u8]) -> Result<Split, CanonicalError> {
-        if object_type.entry().bare_relation {
-            return Ok(Split::default());
-        }
-        self.divide_by(rules::of(object_type), raw)
+        let mut body = Vec::new();
+        let body_bytes = self.divide_into(object_type, raw, &mut body)?;
+        let observed = body.split_off(body_bytes);
+        Ok(Split { body, observed })
     }
 
-    fn divide_by(&mut self, rules: &Rules, raw: &[u8]) -> Result<Split, CanonicalError> {
+    /// As [`divide`](Self::divide), but appends the body and behind it what moves by itself to `to`; gives the length of the body.
+    ///
+    /// # Errors
+    ///
+    /// When `raw` is not one JSON object that can be kept; `to` may then hold more than before.
+    pub fn divide_into(
+        &mut self,
+        object_type: ObjectType,
+        raw: &[u8],
+        to: &mut Vec<u8>,
+    ) -> Result<usize, CanonicalError> {
+        if object_type.entry().bare_relation {
+            return Ok(0);
+        }
+        self.divide_by(rules::of(object_type), raw, to)
+    }
+
+    fn divide_by(
+        &mut self,
+        rules: &Rules,
+        raw: &[u8],
+        to: &mut Vec<u8>,
+    ) -> Result<usize, CanonicalError> {
         self.out.clear();
         let mut parser = Parser::with(std::mem::take(&mut self.buffers), raw)?;
         parser.skip_space();
@@ -124,12 +146,10 @@ impl Divider {
             });
         }
         parser.whole(&mut self.out, Some(rules))?;
-        let observed = parser.observed()?;
+        to.extend_from_slice(&self.out);
+        parser.observed(to)?;
         self.buffers = parser.buffers;
-        Ok(Split {
-            body: self.out.as_slice().to_vec(),
-            observed,
-        })
+        Ok(self.out.len())
     }
 }
 
@@ -287,30 +307,28 @@ impl<'a> Parser<'a> {
         }
     }
 
-    /// What was held apart, as one canonical object.
-    fn observed(&mut self) -> Result<Vec<u8>, CanonicalError> {
+    /// Appends what was held apart, as one canonical object.
+    fn observed(&mut self, out: &mut Vec<u8>) -> Result<(), CanonicalError> {
         let text = self.buffers.aside_text.as_slice();
         let aside = &mut self.buffers.aside;
         if aside.is_empty() {
-            return Ok(Vec::new());
+            return Ok(());
         }
         aside.sort_unstable_by(|a, b| a.path(text).cmp(b.path(text)));
         let equal = |pair: &[Aside]| matches!(pair, [a, b] if a.path(text) == b.path(text));
         if aside.windows(2).any(equal) {
             return Err(CanonicalError::DuplicateKey { at: self.at });
         }
-        let mut out = Vec::with_capacity(text.len() + 4 * aside.len() + 2);
-        out.push(b'{');
+        let mut mark = b'{';
         for held in aside.iter() {
-            if out.len() > 1 {
-                out.push(b',');
-            }
-            write_string(&mut out, held.path(text));
+            out.push(mark);
+            mark = b',';
+            write_string(out, held.path(text));
             out.push(b':');
             out.extend_from_slice(held.value(text));
         }
         out.push(b'}');
-        Ok(out)
+        Ok(())
     }
 
     /// Reads the one value there is, from where the parser stands.
@@ -755,6 +773,16 @@ mod tests {
 
     use super::*;
 
+    fn split_by(divider: &mut Divider, rules: &Rules, raw: &[u8]) -> Result<Split, CanonicalError> {
+        let mut body = b"before".to_vec();
+        let body_bytes = divider.divide_by(rules, raw, &mut body)?;
+        let observed = body.split_off(b"before".len() + body_bytes);
+        Ok(Split {
+            body: body.split_off(b"before".len()),
+            observed,
+        })
+    }
+
     fn text(raw: &str) -> String {
         String::from_utf8(canonical_json(raw.as_bytes()).unwrap()).unwrap()
     }
@@ -841,7 +869,7 @@ mod tests {
         rules.mark("a[].b", false, |place| place.observed = true);
         rules.mark("_links.accessPolicy.href", false, |_| {});
         let raw = br#"{"lastLogin":null,"x":1,"a":[{"b":2,"c":3}],"_links":{"self":{"href":"s"},"accessPolicy":{"href":"p","m":1}}}"#;
-        let split = Divider::default().divide_by(&rules, raw).unwrap();
+        let split = split_by(&mut Divider::default(), &rules, raw).unwrap();
         assert_eq!(
             String::from_utf8(split.body).unwrap(),
             r#"{"_links":{"accessPolicy":{"href":"p"}},"a":[{"c":3}],"x":1}"#
@@ -1093,8 +1121,8 @@ mod tests {
             let mut divider = Divider::default();
             // The buffers are used again, also after an error.
             let cut = raw.as_bytes().get(..raw.len() - 1).unwrap();
-            prop_assert!(divider.divide_by(&rules, cut).is_err());
-            let split = divider.divide_by(&rules, raw.as_bytes()).unwrap();
+            prop_assert!(split_by(&mut divider, &rules, cut).is_err());
+            let split = split_by(&mut divider, &rules, raw.as_bytes()).unwrap();
             let mut observed = BTreeMap::new();
             let body = divided(Json::parse(raw.as_bytes()).unwrap(), &rules, "", &mut observed);
             prop_assert_eq!(&split.body, &body.to_bytes());
@@ -1104,7 +1132,7 @@ mod tests {
             let mut raw = raw.into_bytes();
             let at = fault % raw.len();
             raw[at] = byte;
-            match (divider.divide_by(&rules, &raw), Json::parse(&raw)) {
+            match (split_by(&mut divider, &rules, &raw), Json::parse(&raw)) {
                 (Ok(split), _) => prop_assert_eq!(Json::parse(&split.body).unwrap().to_bytes(), split.body),
                 (Err(_), Ok(Json::Object(_))) => prop_assert!(false, "refused: {}", String::from_utf8_lossy(&raw)),
                 (Err(_), _) => {}

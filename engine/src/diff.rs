@@ -129,7 +129,7 @@ pub fn between(
         }
         let wanted = (names || attributes) && !change.object_type.entry().bare_relation;
         let [before, after] = if wanted {
-            domain.sides(sides, &mut last)?
+            domain.sides(sides, attributes, &mut last)?
         } else {
             [None, None]
         };

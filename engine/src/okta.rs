@@ -240,6 +240,12 @@ pub enum OktaError {
         /// What it said.
         source: reqwest::Error,
     },
+    /// The operating system gives the HTTP client nothing to wait with.
+    #[error("the HTTP client could not be started")]
+    Runtime {
+        /// What it said.
+        source: std::io::Error,
+    },
     /// The operating system gives no randomness.
     #[error("the system gives no randomness")]
     Randomness(#[from] getrandom::Error),
@@ -269,7 +275,7 @@ impl OktaError {
             Self::Failed { .. } => "okta_failed",
             Self::LostAnswer => "answer_lost",
             Self::Malformed { .. } => "malformed_answer",
-            Self::Client { .. } | Self::Randomness(_) => "internal",
+            Self::Client { .. } | Self::Runtime { .. } | Self::Randomness(_) => "internal",
             Self::Cancelled => "cancelled",
         }
     }
@@ -317,6 +323,7 @@ impl OktaError {
             | Self::LostAnswer
             | Self::Malformed { .. }
             | Self::Client { .. }
+            | Self::Runtime { .. }
             | Self::Randomness(_)
             | Self::Cancelled => None,
         }

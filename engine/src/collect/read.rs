@@ -8,7 +8,7 @@ use super::paths::{expand, last_segment};
 use crate::canonical::{Divider, Json, top_level_str};
 use crate::catalogue::{Attachment, IdRule, Listing, ObjectType, SystemMark};
 use crate::monitor::Monitor;
-use crate::object::Canonical;
+use crate::object::{Batch, Canonical};
 use crate::okta::pager::Pager;
 use crate::okta::{Call, OktaApi, OktaError};
 
@@ -48,16 +48,26 @@ pub(super) struct Child {
 }
 
 /// What a page's items came to.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Items {
-    pub(super) objects: Vec<Canonical>,
+    pub(super) objects: Batch,
     pub(super) parents: Vec<Parent>,
     /// How many items there were.
     pub(super) count: u64,
-    /// The size of what was kept.
-    pub(super) bytes: usize,
     /// Why an item could not be kept, if one could not.
     pub(super) broken: Option<String>,
+}
+
+impl Items {
+    /// None yet.
+    pub(super) fn new(object_type: ObjectType, parent: Option<&Parent>) -> Self {
+        Self {
+            objects: Batch::new(object_type, parent.map(|parent| parent.id.as_str())),
+            parents: Vec::new(),
+            count: 0,
+            broken: None,
+        }
+    }
 }
 
 /// Why an item cannot be kept that nothing can be called by.
@@ -172,28 +182,25 @@ impl<'a> Reader<'a> {
         raw: impl ExactSizeIterator<Item = &'p [u8]>,
         filter: Option<&str>,
     ) -> Result<Items, OktaError> {
-        let mut items = Items {
-            count: u64::try_from(raw.len()).unwrap_or(u64::MAX),
-            ..Items::default()
-        };
+        let count = raw.len();
+        let mut items = Items::new(object_type, parent);
+        items.count = u64::try_from(count).unwrap_or(u64::MAX);
         let taking = Taking {
             object_type,
             parent: parent.map(|parent| parent.id.as_str()),
             is_wanted: self.is_wanted(object_type),
             children: self.children.get(&object_type).map(Vec::as_slice),
         };
-        if taking.is_wanted {
-            items.objects.reserve(raw.len());
-        }
-        let mut divider = Divider::default();
+        let (mut divider, mut id) = (Divider::default(), String::new());
         for item in raw {
+            id.clear();
             if filter.is_some_and(|wanted| {
                 top_level_str(item, "type").is_some_and(|theirs| theirs != wanted)
             }) {
                 continue;
             }
-            match self.item(&taking, item, &mut divider, &mut items) {
-                Ok(()) => {}
+            match self.item(&taking, item, &mut id, &mut divider, &mut items) {
+                Ok(()) => items.objects.reserve_like_first(count),
                 Err(ItemError::Broken(reason)) => {
                     items.broken.get_or_insert(reason);
                 }
@@ -207,49 +214,32 @@ impl<'a> Reader<'a> {
         &self,
         taking: &Taking<'_>,
         raw: &[u8],
+        id: &mut String,
         divider: &mut Divider,
         items: &mut Items,
     ) -> Result<(), ItemError> {
         let object_type = taking.object_type;
-        let id = identify(object_type, raw, taking.parent)
+        identify(object_type, raw, taking.parent, id)
             .ok_or_else(|| ItemError::Broken(NO_ID.to_owned()))?;
         if let Some(children) = taking.children {
-            let as_parent = as_parent(object_type, &id, taking.parent, children, raw);
+            let as_parent = as_parent(object_type, id, taking.parent, children, raw);
             items.parents.push(as_parent);
         }
         if !taking.is_wanted {
             return Ok(());
         }
-        let object = self.canonical(object_type, id, taking.parent, raw, divider)?;
-        items.bytes += bytes_of(&object);
-        items.objects.push(object);
-        Ok(())
-    }
-
-    fn canonical(
-        &self,
-        object_type: ObjectType,
-        id: String,
-        parent: Option<&str>,
-        raw: &[u8],
-        divider: &mut Divider,
-    ) -> Result<Canonical, ItemError> {
         let raw = match object_type.entry().attachment {
-            Some(attachment) => Cow::Owned(attached(self.api, &attachment, &id, raw)?),
+            Some(attachment) => Cow::Owned(attached(self.api, &attachment, id, raw)?),
             None => Cow::Borrowed(raw),
         };
-        let split = divider.divide(object_type, &raw).map_err(|error| {
+        let divided = items
+            .objects
+            .push(id, |out| divider.divide_into(object_type, &raw, out));
+        divided.map_err(|error| {
             ItemError::Broken(format!(
                 "the object {} cannot be kept: {error}",
-                shown(object_type, &id)
+                shown(object_type, id)
             ))
-        })?;
-        Ok(Canonical {
-            object_type,
-            id,
-            parent: parent.map(str::to_owned),
-            body: split.body,
-            observed: split.observed,
         })
     }
 
@@ -286,13 +276,6 @@ impl<'a> Reader<'a> {
             Err(error) => Err(error),
         }
     }
-}
-
-/// The memory that an object takes.
-pub(super) fn bytes_of(object: &Canonical) -> usize {
-    let parent = object.parent.as_ref().map_or(0, String::len);
-    let text = object.id.len() + parent + object.body.len() + object.observed.len();
-    size_of::<Canonical>() + text
 }
 
 /// What an object is to the types that live under it.
@@ -360,23 +343,31 @@ fn link_of(child: ObjectType, parent: &[u8]) -> Option<String> {
     last_segment(parent.at(path)?.as_str()?).map(str::to_owned)
 }
 
-/// The id of an object as the interface writes it.
-pub(super) fn identify(
+/// Appends the id of an object as the interface writes it; `None` if it has none.
+fn identify(
     object_type: ObjectType,
     raw: &[u8],
     parent: Option<&str>,
-) -> Option<String> {
+    id: &mut String,
+) -> Option<()> {
     let field = |name| top_level_str(raw, name).filter(|text| !text.is_empty());
-    match object_type.entry().id {
-        IdRule::Field(name) => field(name).map(Cow::into_owned),
-        IdRule::UnderParent(name) => Some([parent?, "/", &*field(name)?].concat()),
-        IdRule::UrlTail(name) => last_segment(&field(name)?).map(str::to_owned),
-        IdRule::UrlTailUnderParent(name) => {
-            Some(format!("{}/{}", parent?, last_segment(&field(name)?)?))
-        }
-        IdRule::Org => field("id").map(Cow::into_owned),
-        IdRule::Nested(path) => Json::parse(raw).ok()?.at(path)?.as_str().map(str::to_owned),
+    let rule = object_type.entry().id;
+    if matches!(
+        rule,
+        IdRule::UnderParent(_) | IdRule::UrlTailUnderParent(_)
+    ) {
+        id.push_str(parent?);
+        id.push('/');
     }
+    match rule {
+        IdRule::Field(name) | IdRule::UnderParent(name) => id.push_str(&field(name)?),
+        IdRule::UrlTail(name) | IdRule::UrlTailUnderParent(name) => {
+            id.push_str(last_segment(&field(name)?)?);
+        }
+        IdRule::Org => id.push_str(&field("id")?),
+        IdRule::Nested(path) => id.push_str(Json::parse(raw).ok()?.at(path)?.as_str()?),
+    }
+    Some(())
 }
 
 /// The object with what its second list tells.
@@ -470,11 +461,11 @@ pub(super) fn one(
         )?,
         (None, _) => None,
     };
-    let Some(mut items) = found else {
+    let Some(items) = found else {
         return Ok(None);
     };
-    match (items.objects.pop(), items.broken) {
-        (Some(object), None) => Ok(Some(object)),
+    match (items.objects.iter().next_back(), items.broken) {
+        (Some(object), None) => Ok(Some(object.to_canonical())),
         _ => Err(OktaError::Malformed {
             what: "the object cannot be kept",
         }),

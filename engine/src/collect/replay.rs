@@ -248,10 +248,7 @@ impl<S: Sink> Replay<'_, '_, S> {
                 }
                 // Given again on purpose: not the sign of a list that moved.
                 let moved = self.known.moved.contains(&object_type);
-                self.take(Message::Objects {
-                    object_type,
-                    objects: items.objects,
-                })?;
+                self.take(Message::Objects(items.objects))?;
                 if !moved {
                     self.known.moved.remove(&object_type);
                 }
@@ -317,10 +314,7 @@ impl<S: Sink> Replay<'_, '_, S> {
                 if let Some(reason) = &items.broken {
                     self.outcomes.incomplete(object_type, reason);
                 }
-                self.take(Message::Objects {
-                    object_type,
-                    objects: items.objects,
-                })
+                self.take(Message::Objects(items.objects))
             }
             Ok(None) if self.reader.is_wanted(object_type) => {
                 let id = format!("{}/{key}", parent.id);
@@ -386,7 +380,7 @@ impl<S: Sink> Replay<'_, '_, S> {
                 break;
             }
             let seen = self.known.seen.remove(&object_type);
-            before.extend(seen.unwrap_or_default());
+            before.extend(&seen.unwrap_or_default());
         }
         let now = self
             .known
@@ -403,7 +397,7 @@ impl<S: Sink> Replay<'_, '_, S> {
             .seen
             .entry(object_type)
             .or_default()
-            .extend(before);
+            .extend(&before);
         Ok(())
     }
 

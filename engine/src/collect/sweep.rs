@@ -8,11 +8,11 @@ use super::CollectError;
 use super::failure::Outcomes;
 use super::ids::IdSet;
 use super::paths::{expand, limit, query_value};
-use super::read::{Child, Items, NO_ID, Parent, Reader, bare_key, bytes_of};
+use super::read::{Child, Items, NO_ID, Parent, Reader, bare_key};
 use crate::canonical::top_level_str;
 use crate::catalogue::{Listing, ObjectType};
 use crate::monitor::Progress;
-use crate::object::{Canonical, Keys, Sink};
+use crate::object::{Batch, Keys, Sink};
 use crate::okta::OktaError;
 use crate::okta::pager::Pager;
 
@@ -68,14 +68,10 @@ pub(super) enum Work {
 /// What a worker tells the sink's thread.
 #[derive(Debug)]
 pub(super) enum Message {
-    Objects {
-        object_type: ObjectType,
-        objects: Vec<Canonical>,
-    },
+    Objects(Batch),
     Children {
-        object_type: ObjectType,
         parent: String,
-        children: Vec<Canonical>,
+        children: Batch,
     },
     /// The children of a type that says nothing beyond parent and key.
     Related {
@@ -192,32 +188,21 @@ pub(super) fn take<S: Sink>(
         });
     };
     match message {
-        Message::Objects {
-            object_type,
-            objects,
-        } => {
-            let count = objects.len();
+        Message::Objects(objects) => {
+            let object_type = objects.object_type();
             if !object_type.has_parent() {
                 let seen = known.seen.entry(object_type).or_default();
-                let known_already = |object: &&Canonical| !seen.insert(&object.id);
-                if objects.iter().filter(known_already).count() > 0 {
+                let ids = objects.iter().map(|object| object.id);
+                if ids.filter(|id| !seen.insert(id)).count() > 0 {
                     known.moved.insert(object_type);
                 }
             }
-            for object in objects {
-                sink.object(object).map_err(CollectError::Sink)?;
-            }
-            progress(object_type, count);
+            sink.objects(&objects).map_err(CollectError::Sink)?;
+            progress(object_type, objects.len());
         }
-        Message::Children {
-            object_type,
-            parent,
-            children,
-        } => {
-            let count = children.len();
-            sink.children(object_type, &parent, children)
-                .map_err(CollectError::Sink)?;
-            progress(object_type, count);
+        Message::Children { parent, children } => {
+            sink.list(&parent, &children).map_err(CollectError::Sink)?;
+            progress(children.object_type(), children.len());
         }
         Message::Related {
             object_type,
@@ -412,13 +397,7 @@ fn hand_on(object_type: ObjectType, items: Items, output: &dyn Output) -> Result
             },
         )?;
     }
-    output.tell(
-        items.bytes,
-        Message::Objects {
-            object_type,
-            objects: items.objects,
-        },
-    )?;
+    output.tell(items.objects.bytes(), Message::Objects(items.objects))?;
     open_up(items.parents, output)
 }
 
@@ -499,7 +478,7 @@ fn one_under(
         Some(parent),
         &expand(path, key, Some(key), parent.parent.as_deref()),
     )?;
-    let items = items.unwrap_or_default();
+    let items = items.unwrap_or_else(|| Items::new(object_type, Some(parent)));
     if let Some(reason) = items.broken {
         return output.tell(
             0,
@@ -511,14 +490,8 @@ fn one_under(
     }
     if reader.is_wanted(object_type) {
         let parent = parent.id.clone();
-        output.tell(
-            items.bytes,
-            Message::Children {
-                object_type,
-                parent,
-                children: items.objects,
-            },
-        )?;
+        let children = items.objects;
+        output.tell(children.bytes(), Message::Children { parent, children })?;
     }
     output.tell(
         0,
@@ -545,7 +518,7 @@ fn list_under(
     if object_type.entry().bare_relation && reader.is_wanted(object_type) {
         return keys_under(reader, object_type, parent, &path, output);
     }
-    let mut all = Items::default();
+    let mut all = Items::new(object_type, Some(parent));
     let mut long_list = None;
     let mut requests_minimum = 0;
     let mut in_parts = false;
@@ -584,19 +557,16 @@ fn list_under(
         )?;
     }
     if reader.is_wanted(object_type) {
+        let bytes = all.objects.bytes();
         let message = if whole {
             Message::Children {
-                object_type,
                 parent: parent.id.clone(),
                 children: all.objects,
             }
         } else {
-            Message::Objects {
-                object_type,
-                objects: all.objects,
-            }
+            Message::Objects(all.objects)
         };
-        output.tell(all.bytes, message)?;
+        output.tell(bytes, message)?;
     }
     drop(long_list);
     open_up(all.parents, output)?;
@@ -709,20 +679,17 @@ fn give_keys(
     }
     let mut relations = keys
         .iter()
-        .map(|key| Keys::relation(object_type, &parent.id, key));
+        .map(|key| [&parent.id, "/", key].concat());
     loop {
-        let objects: Vec<Canonical> = relations.by_ref().take(KEYS_PART).collect();
+        let mut objects = Batch::new(object_type, Some(&parent.id));
+        for id in relations.by_ref().take(KEYS_PART) {
+            // It has no body.
+            objects.push::<OktaError>(&id, |_| Ok(0))?;
+        }
         if objects.is_empty() {
             return Ok(());
         }
-        let bytes = objects.iter().map(bytes_of).sum();
-        output.tell(
-            bytes,
-            Message::Objects {
-                object_type,
-                objects,
-            },
-        )?;
+        output.tell(objects.bytes(), Message::Objects(objects))?;
     }
 }
 
@@ -750,11 +717,11 @@ fn read_under<'r>(
 ) -> Result<Listed, OktaError> {
     let mut pages = Pager::new(reader.api, path, object_type.entry().items_property);
     let mut listed = Listed::default();
-    let mut earlier = std::mem::take(&mut all.objects);
+    let mut earlier = all.objects.take();
     while let Some(page) = pages.next_page()? {
         reader.check_cancelled()?;
         if page.restarted {
-            earlier.append(&mut all.objects);
+            earlier.append(all.objects.take());
             listed.count = 0;
             listed.filled = 0;
         }
@@ -762,45 +729,28 @@ fn read_under<'r>(
         page.give_back(reader.api);
         listed.filled += u64::from(items.count > 0);
         listed.count += items.count;
-        all.bytes += items.bytes;
-        all.objects.extend(items.objects);
+        all.objects.append(items.objects);
         all.parents.extend(items.parents);
         all.broken = all.broken.take().or(items.broken);
-        if all.bytes > LONG_LIST_BYTES && long_list.is_none() {
+        let bytes = earlier.bytes() + all.objects.bytes();
+        if bytes > LONG_LIST_BYTES && long_list.is_none() {
             *long_list = Some(reader.begin_long_list());
         }
-        if all.bytes > CHILDREN_BYTES_MAX {
+        if bytes > CHILDREN_BYTES_MAX {
             listed.in_parts = true;
-            earlier.append(&mut all.objects);
-            let bytes = std::mem::take(&mut all.bytes);
-            let objects = std::mem::take(&mut earlier);
-            output.tell(
-                bytes,
-                Message::Objects {
-                    object_type,
-                    objects,
-                },
-            )?;
+            earlier.append(all.objects.take());
+            output.tell(bytes, Message::Objects(earlier.take()))?;
         }
     }
-    let read = all.objects.len();
-    keep_last(&mut all.objects);
-    listed.repeated = read - all.objects.len();
+    listed.repeated = all.objects.keep_last();
     if !earlier.is_empty() {
-        earlier.append(&mut all.objects);
+        earlier.append(all.objects.take());
         all.objects = earlier;
-        keep_last(&mut all.objects);
+        all.objects.keep_last();
     }
     all.parents.sort_by(|a, b| a.id.cmp(&b.id));
     all.parents.dedup_by(|later, kept| later.id == kept.id);
     Ok(listed)
-}
-
-/// Sorts by id; of equal ids the last one stays.
-fn keep_last(objects: &mut Vec<Canonical>) {
-    objects.reverse();
-    objects.sort_by(|a, b| a.id.cmp(&b.id));
-    objects.dedup_by(|later, kept| later.id == kept.id);
 }
 
 /// The workers' queue of work, and the bounded queue of what they tell.

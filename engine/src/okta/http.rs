@@ -1,17 +1,17 @@
 //! The real client: HTTPS to one org, paced, retried and authorized.
 
 use std::fmt;
-use std::io::Read;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 use http::Method;
 use jiff::{SignedDuration, Timestamp};
-use reqwest::blocking::{Client, Response};
 use reqwest::header::{
     ACCEPT, AUTHORIZATION, CONTENT_TYPE, DATE, HeaderMap, HeaderValue, LINK, WWW_AUTHENTICATE,
 };
+use reqwest::{Certificate, Client, Response};
 use serde::Deserialize;
+use tokio::runtime::{self, Runtime};
 use url::Url;
 
 use super::pacer::{Pacer, bucket, sleep_until, window_left};
@@ -31,6 +31,9 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// The longest wait for a whole answer. Okta itself gives up a list after 30 seconds.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(120);
+
+/// For how long a connection that is not used is kept.
+const IDLE_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// The most requests under way at once. Okta's own limit is 15 to 75 for all callers together.
 pub const PARALLEL_MAX: usize = 10;
@@ -167,7 +170,9 @@ pub(super) struct Wire {
     pub(super) domain: OktaDomain,
     pub(super) clock: Arc<dyn Clock>,
     monitor: Arc<dyn Monitor>,
-    client: Client,
+    recipe: Recipe,
+    /// Those that nobody uses now.
+    lanes: Mutex<Vec<Lane>>,
     pacer: Pacer,
     attempts: u32,
     slots: Slots,
@@ -175,6 +180,21 @@ pub(super) struct Wire {
     /// The memory of earlier large answers. Without it each page of a megabyte is allocated and freed on its own, and the
     /// system's allocator tidies up all small blocks each time: 4 % of a backup's CPU.
     spare: Mutex<Vec<Vec<u8>>>,
+}
+
+/// One connection to the org at a time, served by the thread that waits for its answer.
+///
+/// With one thread of the client's own for all connections, each part of a body was handed from thread to thread.
+struct Lane {
+    runtime: Runtime,
+    client: Client,
+}
+
+/// How clients are made.
+struct Recipe {
+    is_tls: bool,
+    is_loopback: bool,
+    extra_ca: Vec<Certificate>,
 }
 
 /// Why an attempt brought no answer.
@@ -239,10 +259,12 @@ impl Http {
     ///
     /// [`OktaError::InvalidKey`], or [`OktaError::Client`] when the trust store cannot be loaded.
     pub fn new(options: HttpOptions) -> Result<Self, OktaError> {
-        let client = client(&options)?;
+        let recipe = Recipe::new(&options)?;
+        let first = recipe.lane()?;
         let tokens = Tokens::new(options.credentials, options.scopes)?;
         let wire = Wire {
-            client,
+            recipe,
+            lanes: Mutex::new(vec![first]),
             pacer: Pacer::new(options.share_pct),
             attempts: options.attempts.max(1),
             slots: Slots::new(options.parallel.clamp(1, PARALLEL_MAX)),
@@ -382,30 +404,51 @@ impl OktaApi for Http {
     }
 }
 
-fn client(options: &HttpOptions) -> Result<Client, OktaError> {
-    let mut builder = Client::builder()
-        .user_agent(concat!("orgkeep/", env!("CARGO_PKG_VERSION")))
-        .redirect(reqwest::redirect::Policy::none())
-        .referer(false)
-        .connect_timeout(CONNECT_TIMEOUT)
-        .timeout(REQUEST_TIMEOUT)
-        .tcp_nodelay(true)
-        .https_only(options.domain.is_tls());
-    let mut extra = Vec::new();
-    for pem in &options.extra_ca {
-        let certificates = reqwest::Certificate::from_pem_bundle(pem).map_err(client_error)?;
-        extra.extend(certificates);
+impl Recipe {
+    fn new(options: &HttpOptions) -> Result<Self, OktaError> {
+        let mut extra_ca = Vec::new();
+        for pem in &options.extra_ca {
+            extra_ca.extend(Certificate::from_pem_bundle(pem).map_err(client_error)?);
+        }
+        Ok(Self {
+            is_tls: options.domain.is_tls(),
+            is_loopback: options.domain.is_loopback(),
+            extra_ca,
+        })
     }
-    if options.domain.is_loopback() {
-        builder = builder.no_proxy();
+
+    fn lane(&self) -> Result<Lane, OktaError> {
+        let runtime = runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .map_err(|source| OktaError::Runtime { source })?;
+        Ok(Lane {
+            runtime,
+            client: self.client()?,
+        })
     }
-    if !options.domain.is_tls() {
-        // No trust store is needed, and a machine may have none.
-        builder = builder.tls_certs_only(Vec::new());
-    } else if !extra.is_empty() {
-        builder = builder.tls_certs_merge(extra);
+
+    fn client(&self) -> Result<Client, OktaError> {
+        let mut builder = Client::builder()
+            .user_agent(concat!("orgkeep/", env!("CARGO_PKG_VERSION")))
+            .redirect(reqwest::redirect::Policy::none())
+            .referer(false)
+            .connect_timeout(CONNECT_TIMEOUT)
+            .timeout(REQUEST_TIMEOUT)
+            .pool_idle_timeout(IDLE_TIMEOUT)
+            .tcp_nodelay(true)
+            .https_only(self.is_tls);
+        if self.is_loopback {
+            builder = builder.no_proxy();
+        }
+        if !self.is_tls {
+            // No trust store is needed, and a machine may have none.
+            builder = builder.tls_certs_only(Vec::new());
+        } else if !self.extra_ca.is_empty() {
+            builder = builder.tls_certs_merge(self.extra_ca.clone());
+        }
+        builder.build().map_err(client_error)
     }
-    builder.build().map_err(client_error)
 }
 
 fn client_error(source: reqwest::Error) -> OktaError {
@@ -447,8 +490,16 @@ impl Wire {
                 }
             };
             let slot = self.slots.take();
+            let lane = match self.lane() {
+                Ok(lane) => lane,
+                Err(error) => {
+                    self.pacer.leave(&bucket, self.clock.now(), None, None);
+                    return Err(error);
+                }
+            };
             self.monitor.report(Progress::Request);
-            let outcome = self.attempt(method, path, attempt);
+            let outcome = self.attempt(&lane, method, path, attempt);
+            self.lanes().push(lane);
             drop(slot);
             let (rate, date) = outcome
                 .as_ref()
@@ -490,8 +541,23 @@ impl Wire {
         }
     }
 
-    fn attempt(&self, method: &Method, path: &str, attempt: Attempt) -> Result<Raw, Lost> {
-        let mut request = self
+    fn lanes(&self) -> MutexGuard<'_, Vec<Lane>> {
+        self.lanes.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn lane(&self) -> Result<Lane, OktaError> {
+        let free = self.lanes().pop();
+        free.map_or_else(|| self.recipe.lane(), Ok)
+    }
+
+    fn attempt(
+        &self,
+        lane: &Lane,
+        method: &Method,
+        path: &str,
+        attempt: Attempt,
+    ) -> Result<Raw, Lost> {
+        let mut request = lane
             .client
             .request(method.clone(), self.url(path))
             .header(ACCEPT, "application/json");
@@ -517,8 +583,14 @@ impl Wire {
                 Lost::Unknown(error)
             }
         };
-        let response = request.send().map_err(lost)?;
-        read(response, || self.spare().pop())
+        lane.runtime.block_on(async {
+            // Nobody looked at the connection since its last answer: whether it was closed meanwhile is seen in the first
+            // round, and made known in the second.
+            tokio::task::yield_now().await;
+            tokio::task::yield_now().await;
+            let response = request.send().await.map_err(lost)?;
+            read(response, || self.spare().pop()).await
+        })
     }
 
     fn spare(&self) -> MutexGuard<'_, Vec<Vec<u8>>> {
@@ -610,9 +682,11 @@ fn random(bound: u64) -> Result<u64, OktaError> {
 }
 
 /// Reads an answer; a large body goes where an earlier one was.
-fn read(response: Response, spare: impl FnOnce() -> Option<Vec<u8>>) -> Result<Raw, Lost> {
+async fn read(
+    mut response: Response,
+    spare: impl FnOnce() -> Option<Vec<u8>>,
+) -> Result<Raw, Lost> {
     let status = response.status().as_u16();
-    let headers = response.headers().clone();
     let announced = response
         .content_length()
         .and_then(|length| usize::try_from(length).ok());
@@ -623,21 +697,23 @@ fn read(response: Response, spare: impl FnOnce() -> Option<Vec<u8>>) -> Result<R
     let mut body = is_large.then(spare).flatten().unwrap_or_default();
     body.clear();
     body.reserve_exact(announced.unwrap_or(0));
-    // What is packed may be small and come out large: the bound is on what comes out.
-    let most = u64::try_from(BODY_BYTES_MAX).unwrap_or(u64::MAX);
-    response
-        .take(most.saturating_add(1))
-        .read_to_end(&mut body)
-        .map_err(|error| match error.downcast::<reqwest::Error>() {
-            Ok(error) => Lost::Unknown(error.without_url()),
-            Err(_) => Lost::Broken,
-        })?;
-    if body.len() > BODY_BYTES_MAX {
-        return Err(Lost::TooLarge);
+    let lost = |error: reqwest::Error| {
+        if error.is_decode() {
+            Lost::Broken
+        } else {
+            Lost::Unknown(error.without_url())
+        }
+    };
+    while let Some(part) = response.chunk().await.map_err(lost)? {
+        // What is packed may be small and come out large: the bound is on what comes out.
+        if body.len() + part.len() > BODY_BYTES_MAX {
+            return Err(Lost::TooLarge);
+        }
+        body.extend_from_slice(&part);
     }
     Ok(Raw {
         status,
-        headers,
+        headers: std::mem::take(response.headers_mut()),
         body,
     })
 }

@@ -60,6 +60,16 @@ pub(super) struct Opened {
     view: Arc<ChunkView>,
 }
 
+impl Opened {
+    pub(super) fn pack(&self) -> PackId {
+        self.pack
+    }
+
+    pub(super) fn view(&self) -> &ChunkView {
+        &self.view
+    }
+}
+
 /// One domain of the store, with its keys: snapshots are written and read through it.
 #[derive(Clone)]
 pub struct DomainStore {
@@ -270,18 +280,25 @@ impl DomainStore {
         Ok(())
     }
 
-    /// The bodies of an object before and after a change, neither if one is lost; chunks are looked for as `last` says.
+    /// The bodies of an object before and after a change, neither if one is lost; without `both` only the later one that there is.
+    ///
+    /// Chunks are looked for as `last` says.
     pub(crate) fn sides(
         &self,
         sides: &Sides,
+        both: bool,
         last: &mut LastSides,
     ) -> Result<[Option<Vec<u8>>; 2], StoreError> {
         let body = |version: &Option<Version>, last: &mut LastChunk| {
             let body = version.as_ref().map(|found| self.shared.body(found, last));
             Ok::<_, StoreError>(body.transpose()?.map(|(body, _)| body))
         };
-        let before = body(&sides.before, &mut last.before);
         let after = body(&sides.after, &mut last.after);
+        let before = if both || sides.after.is_none() {
+            body(&sides.before, &mut last.before)
+        } else {
+            Ok(None)
+        };
         match (before, after) {
             (Err(StoreError::Lost), _) | (_, Err(StoreError::Lost)) => Ok([None, None]),
             (before, after) => Ok([before?, after?]),

@@ -74,7 +74,49 @@ impl Interned {
 
     /// The place of a text.
     pub(super) fn find(&self, text: &str) -> Option<usize> {
-        let hash = self.hasher.hash_one(text);
+        if self.slots.is_empty() {
+            return None;
+        }
+        self.find_hashed(text, self.hasher.hash_one(text))
+    }
+
+    /// Calls `see` with the place of each text that there is, and where it stands in `texts`.
+    ///
+    /// In a large table each look at a slot, an end and a text waits for memory. So some texts are looked up together: their slots
+    /// are read first, then the ends, and the processor waits for all of them at once.
+    pub(super) fn find_all(&self, texts: &[&str], mut see: impl FnMut(usize, usize)) {
+        if self.slots.is_empty() {
+            return;
+        }
+        for (group, texts) in texts.chunks(TOGETHER).enumerate() {
+            let mut hashes = [0; TOGETHER];
+            let mut touched = [0u64; TOGETHER];
+            for (text, hash) in texts.iter().zip(&mut hashes) {
+                *hash = self.hasher.hash_one(text);
+            }
+            for (hash, slot) in hashes.iter().zip(&mut touched) {
+                let (at, _) = self.first_slot(*hash);
+                *slot = self.slots.get(at).copied().unwrap_or_default();
+            }
+            for slot in &mut touched {
+                let place = usize::try_from(*slot & !UPPER).unwrap_or_default();
+                let end = self.ends.get(place.wrapping_sub(1));
+                *slot = end.copied().map_or(0, u64::from);
+            }
+            for end in &mut touched {
+                let last = usize::try_from(*end).unwrap_or_default().wrapping_sub(1);
+                *end = self.text.as_bytes().get(last).copied().map_or(0, u64::from);
+            }
+            std::hint::black_box(touched);
+            for (at, (text, hash)) in texts.iter().zip(hashes).enumerate() {
+                if let Some(place) = self.find_hashed(text, hash) {
+                    see(group * TOGETHER + at, place);
+                }
+            }
+        }
+    }
+
+    fn find_hashed(&self, text: &str, hash: u64) -> Option<usize> {
         let (mut at, mask) = self.first_slot(hash);
         loop {
             let slot = *self.slots.get(at)?;
@@ -111,6 +153,9 @@ impl Interned {
 
 const UPPER: u64 = 0xffff_ffff_0000_0000;
 
+/// How many texts are looked up together.
+const TOGETHER: usize = 16;
+
 /// The ids of a domain, numbered from 1.
 #[derive(Debug, Default)]
 pub(super) struct NameMap {
@@ -131,6 +176,19 @@ impl NameMap {
         if self.next() == number {
             self.names.push(name);
         }
+    }
+
+    /// The numbers of some ids.
+    pub(super) fn numbers(&self, names: &[&str]) -> Vec<Option<u32>> {
+        let mut numbers = vec![None; names.len()];
+        self.names.find_all(names, |at, place| {
+            if let Some(number) = numbers.get_mut(at) {
+                *number = u32::try_from(place)
+                    .ok()
+                    .and_then(|place| place.checked_add(1));
+            }
+        });
+        numbers
     }
 
     /// The number of an id.
@@ -181,6 +239,19 @@ mod tests {
             assert_eq!(names.get(number), Some(text.as_str()));
             assert_eq!(names.find(&format!("no {number}")), None);
         }
+        let texts: Vec<String> = (0..70)
+            .map(|number| format!("{} {}", ["id", "no"][number % 2], number * 80))
+            .collect();
+        let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
+        let mut found = Vec::new();
+        names.find_all(&texts, |at, place| found.push((at, place)));
+        let wanted: Vec<(usize, usize)> = (0..70)
+            .step_by(2)
+            .map(|number| (number, number * 80))
+            .filter(|(_, place)| *place < 5_000)
+            .collect();
+        assert_eq!(found, wanted);
+        Interned::default().find_all(&texts, |_, _| unreachable!());
         assert_eq!(names.iter().nth(77), Some("id 77"));
     }
 }

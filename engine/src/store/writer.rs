@@ -19,14 +19,16 @@ use crate::index::{
 };
 use crate::keys::{EpochKeys, KeyError};
 use crate::monitor::{Monitor, Progress};
-use crate::object::{Canonical, Coverage, Keys, Sink};
+use crate::object::{Batch, Canonical, Coverage, Keys, Object, Sink};
 use crate::pack::{Kind, PackWriter};
 use crate::record::{KeyList, Observations, Parts, Record, Run, put_delta};
 
 mod log;
+mod numbers;
 mod pending;
 
 use log::{Content, Entry, Log, What};
+use numbers::Numbers;
 use pending::Pending;
 
 /// Rows that are handed to the index at once.
@@ -109,11 +111,19 @@ fn changed_since<'a>(
     changed
 }
 
-/// What a relation says beyond its two ends.
-#[derive(Debug, Clone, Copy)]
+/// What a relation says beyond the numbers of its two ends.
+#[derive(Debug, Clone, Copy, Default)]
 struct Said<'a> {
-    body: &'a [u8],
+    text: Text<'a>,
     observed: &'a [u8],
+}
+
+/// A body, with the ids that may stand in it: its object's own, or its key under the parent, and the parent's.
+#[derive(Debug, Clone, Copy, Default)]
+struct Text<'a> {
+    own_id: &'a str,
+    parent_id: &'a str,
+    body: &'a [u8],
 }
 
 /// Relations of one parent that are given one by one.
@@ -143,7 +153,7 @@ struct TypeState {
     /// For types whose ids do not hold their parent: all objects of the parent snapshot, by their numbers.
     before: HashMap<u32, Before>,
     /// For those types: the objects that were given, or are known to be gone.
-    decided: HashSet<u32>,
+    decided: Numbers,
     /// For types whose ids hold their parent: the parents of which something was given, and those that were listed.
     touched: HashSet<u32>,
     listed: HashSet<u32>,
@@ -270,7 +280,7 @@ impl<'m> SnapshotWriter<'m> {
         Ok(number)
     }
 
-    fn key(&mut self, object: &Canonical) -> Result<Key, StoreError> {
+    fn key(&mut self, object: Object<'_>) -> Result<Key, StoreError> {
         let object_type = object.object_type;
         let is_name = matches!(object_type.entry().id, IdRule::Nested(_));
         if ids_hold_parent(object_type) {
@@ -284,17 +294,14 @@ impl<'m> SnapshotWriter<'m> {
             });
         }
         let parent = if object_type.has_parent() {
-            let parent = object
-                .parent
-                .as_deref()
-                .ok_or(StoreError::BadId { object_type })?;
+            let parent = object.parent.ok_or(StoreError::BadId { object_type })?;
             self.intern(parent, false)?
         } else {
             0
         };
         Ok(Key {
             parent,
-            key: self.intern(&object.id, is_name)?,
+            key: self.intern(object.id, is_name)?,
         })
     }
 
@@ -331,14 +338,14 @@ impl<'m> SnapshotWriter<'m> {
     }
 
     /// Takes an object of a type whose ids do not hold their parent.
-    fn whole(&mut self, object: Canonical) -> Result<(), StoreError> {
+    fn whole(&mut self, object: Object<'_>) -> Result<(), StoreError> {
         let object_type = object.object_type;
-        let key = self.key(&object)?;
+        let key = self.key(object)?;
         let state = self.state(object_type)?;
         let again = !state.decided.insert(key.key);
         state
             .observed
-            .put(bucket(object_type, key), key, &object.observed)
+            .put(bucket(object_type, key), key, object.observed)
             .map_err(StoreError::Compress)?;
         let before = state.before.get(&key.key).copied();
         let here = before.filter(|before| before.parent == key.parent);
@@ -356,7 +363,11 @@ impl<'m> SnapshotWriter<'m> {
             object_type,
             key,
             here.map(|before| Some(i64::from_le_bytes(before.fingerprint))),
-            &object.body,
+            Text {
+                own_id: object.id,
+                parent_id: object.parent.filter(|_| key.parent != 0).unwrap_or_default(),
+                body: object.body,
+            },
             again,
         )
     }
@@ -367,12 +378,13 @@ impl<'m> SnapshotWriter<'m> {
         object_type: ObjectType,
         key: Key,
         before: KnownFingerprint,
-        body: &[u8],
+        text: Text<'_>,
         again: bool,
     ) -> Result<(), StoreError> {
         let had = before.is_some();
-        let shared = &self.store.shared;
-        let fingerprint = (!body.is_empty()).then(|| shared.keys.content_id(body).fingerprint());
+        let keys = &self.store.shared.keys;
+        let has_body = !text.body.is_empty();
+        let fingerprint = has_body.then(|| keys.content_id(text.body).fingerprint());
         let (what, content) = match fingerprint {
             _ if before == Some(fingerprint) => (What::Same, Content::default()),
             None => (What::Related, Content::default()),
@@ -380,7 +392,7 @@ impl<'m> SnapshotWriter<'m> {
                 let (what, (chunk, ordinal)) =
                     match self.known_content(object_type, key, fingerprint)? {
                         Some(place) => (What::Back, place),
-                        None => (What::Put, self.put_body(object_type, key, body)?),
+                        None => (What::Put, self.put_body(object_type, key, text)?),
                     };
                 let content = Content {
                     chunk,
@@ -449,19 +461,20 @@ impl<'m> SnapshotWriter<'m> {
         &mut self,
         object_type: ObjectType,
         key: Key,
-        body: &[u8],
+        text: Text<'_>,
     ) -> Result<(u32, u16), StoreError> {
-        let (chunk, mut builder) = match self.state(object_type)?.builder.take() {
-            Some(building) => building,
-            None => (self.new_chunk()?, ChunkBuilder::default()),
-        };
+        if self.state(object_type)?.builder.is_none() {
+            let chunk = self.new_chunk()?;
+            self.state(object_type)?.builder = Some((chunk, ChunkBuilder::default()));
+        }
+        let state = self.state(object_type)?;
+        let (chunk, builder) = state.builder.get_or_insert_default();
         let ordinal = u16::try_from(builder.rows().len())
             .map_err(|_| StoreError::TooMany { what: "rows" })?;
-        self.push_row(&mut builder, key, body);
-        if builder.is_full() {
+        builder.push(key, text.own_id, text.parent_id, text.body);
+        let (chunk, is_full) = (*chunk, builder.is_full());
+        if is_full && let Some((chunk, builder)) = state.builder.take() {
             self.seal_chunk(chunk, builder, Kind::Objects, object_type)?;
-        } else {
-            self.state(object_type)?.builder = Some((chunk, builder));
         }
         Ok((chunk, ordinal))
     }
@@ -538,39 +551,64 @@ impl<'m> SnapshotWriter<'m> {
     }
 
     /// Takes all objects under one parent, of a type whose ids hold their parent.
-    fn relations(
+    fn relations<'o>(
         &mut self,
         object_type: ObjectType,
-        parent: &str,
-        children: Vec<Canonical>,
+        parent: &'o str,
+        children: impl ExactSizeIterator<Item = Object<'o>>,
     ) -> Result<(), StoreError> {
         let parent_number = self.intern(parent, false)?;
-        let mut given = Vec::with_capacity(children.len());
-        for child in &children {
+        let mut keys = Vec::with_capacity(children.len());
+        let mut said = Vec::with_capacity(children.len());
+        for child in children {
             let rest = child.id.strip_prefix(parent);
             let key = rest.and_then(|rest| rest.strip_prefix('/'));
             let key = key.filter(|_| child.object_type == object_type);
             let key = key.ok_or(StoreError::BadId { object_type })?;
-            let said = Said {
-                body: &child.body,
-                observed: &child.observed,
-            };
-            given.push((self.intern(key, false)?, said));
+            keys.push(key);
+            said.push(Said {
+                text: Text {
+                    own_id: key,
+                    parent_id: parent,
+                    body: child.body,
+                },
+                observed: child.observed,
+            });
         }
+        let numbers = self.intern_all(&keys)?;
+        let mut given: Vec<(u32, usize)> = numbers.into_iter().zip(0..).collect();
+        // Of what is given twice the last one counts.
+        given.sort_unstable_by(|(a, at), (b, bt)| a.cmp(b).then(bt.cmp(at)));
+        given.dedup_by_key(|(key, _)| *key);
+        let given = given
+            .into_iter()
+            .map(|(key, at)| (key, said.get(at).copied().unwrap_or_default()))
+            .collect();
         self.relations_under(object_type, parent_number, given)
     }
 
-    /// As [`relations`](Self::relations), by numbers.
+    /// The numbers of many ids that are no names; new ones for those that are new.
+    fn intern_all(&mut self, ids: &[&str]) -> Result<Vec<u32>, StoreError> {
+        let mut numbers = self.store.shared.names().numbers(ids);
+        let first = self.ids.first;
+        self.ids.ids.find_all(ids, |at, place| {
+            if let Some(number @ None) = numbers.get_mut(at) {
+                let place = u32::try_from(place).ok();
+                *number = place.and_then(|place| first.checked_add(place));
+            }
+        });
+        let all = numbers.into_iter().zip(ids);
+        all.map(|(number, id)| number.map_or_else(|| self.intern(id, false), Ok))
+            .collect()
+    }
+
+    /// As [`relations`](Self::relations), by numbers: each once, in order.
     fn relations_under(
         &mut self,
         object_type: ObjectType,
         parent: u32,
-        mut given: Vec<(u32, Said<'_>)>,
+        given: Vec<(u32, Said<'_>)>,
     ) -> Result<(), StoreError> {
-        // Of what is given twice the last one counts.
-        given.reverse();
-        given.sort_by_key(|(key, _)| *key);
-        given.dedup_by_key(|(key, _)| *key);
         let new_parent = self.is_new(parent);
         let state = self.state(object_type)?;
         let again = !state.touched.insert(parent);
@@ -613,7 +651,7 @@ impl<'m> SnapshotWriter<'m> {
                 object_type,
                 Key { parent, key },
                 known.map(fingerprint),
-                said.body,
+                said.text,
                 again,
             )?;
         }
@@ -621,12 +659,18 @@ impl<'m> SnapshotWriter<'m> {
     }
 
     /// Takes one object of a type whose ids hold their parent. What moves by itself is left as it was.
-    fn relation(&mut self, object: &Canonical) -> Result<(), StoreError> {
+    fn relation(&mut self, object: Object<'_>) -> Result<(), StoreError> {
         let key = self.key(object)?;
         let before = self.open_relation(object.object_type, key)?;
         let state = self.state(object.object_type)?;
         state.touched.insert(key.parent);
-        self.compare_and_put(object.object_type, key, before, &object.body, true)
+        let (parent_id, own_id) = object.id.split_once('/').unwrap_or_default();
+        let text = Text {
+            own_id,
+            parent_id,
+            body: object.body,
+        };
+        self.compare_and_put(object.object_type, key, before, text, true)
     }
 
     fn open_relation(
@@ -754,18 +798,9 @@ impl<'m> SnapshotWriter<'m> {
     fn observe_whole(&mut self, object_type: ObjectType) -> Result<(), StoreError> {
         let state = self.state(object_type)?;
         let observed = std::mem::take(&mut state.observed);
-        let decided: BTreeSet<u32> = state
-            .decided
-            .iter()
-            .map(|key| {
-                bucket(
-                    object_type,
-                    Key {
-                        parent: 0,
-                        key: *key,
-                    },
-                )
-            })
+        let firsts = state.decided.firsts();
+        let decided: BTreeSet<u32> = firsts
+            .map(|key| bucket(object_type, Key { parent: 0, key }))
             .collect();
         let space = state.space;
         let mut buckets = observed.buckets();
@@ -777,7 +812,7 @@ impl<'m> SnapshotWriter<'m> {
                 let kept = shared.observations(space, bucket)?.all(shared);
                 let state = self.state(object_type)?;
                 rows.extend(kept.into_iter().filter(|(key, _)| {
-                    state.before.contains_key(&key.key) && !state.decided.contains(&key.key)
+                    state.before.contains_key(&key.key) && !state.decided.contains(key.key)
                 }));
             }
             let rows: Vec<(Key, &[u8])> = rows
@@ -785,6 +820,60 @@ impl<'m> SnapshotWriter<'m> {
                 .map(|(key, bytes)| (*key, bytes.as_slice()))
                 .collect();
             self.observe(object_type, bucket, &rows)?;
+        }
+        Ok(())
+    }
+
+    /// Takes one object.
+    fn take(&mut self, object: Object<'_>) -> Result<(), StoreError> {
+        if ids_hold_parent(object.object_type) {
+            self.relation(object)
+        } else {
+            self.whole(object)
+        }
+    }
+
+    /// Takes all objects of a type under one parent.
+    fn take_list<'o>(
+        &mut self,
+        object_type: ObjectType,
+        parent: &'o str,
+        children: impl ExactSizeIterator<Item = Object<'o>>,
+    ) -> Result<(), StoreError> {
+        if ids_hold_parent(object_type) {
+            return self.relations(object_type, parent, children);
+        }
+        let parent = self.intern(parent, false)?;
+        let mut given = HashSet::new();
+        for child in children {
+            let key = self.key(child)?;
+            if child.object_type != object_type || key.parent != parent {
+                return Err(StoreError::BadId { object_type });
+            }
+            given.insert(key.key);
+            self.whole(child)?;
+        }
+        let state = self.state(object_type)?;
+        let before = state
+            .before
+            .iter()
+            .filter(|(_, before)| before.parent == parent)
+            .map(|(key, _)| (*key, true));
+        let earlier = state.log.under(parent);
+        let earlier = earlier.map(|entry| (entry.key.key, entry.had));
+        let gone: BTreeMap<u32, bool> = earlier
+            .chain(before)
+            .filter(|(key, _)| !given.contains(key))
+            .collect();
+        for (key, had) in gone {
+            state.decided.insert(key);
+            let forgotten = state
+                .observed
+                .forget(bucket(object_type, Key { parent, key }), key);
+            forgotten.map_err(StoreError::Compress)?;
+            state
+                .log
+                .push(Entry::of(Key { parent, key }, What::Gone, had));
         }
         Ok(())
     }
@@ -797,16 +886,15 @@ impl<'m> SnapshotWriter<'m> {
         let mut parents: Vec<ObjectType> = self.types.keys().copied().collect();
         while let Some(parent) = parents.pop() {
             let mut gone = HashSet::new();
-            if let Some(state) = self.types.get(&parent) {
-                let mut there = HashSet::new();
-                for entry in state.log.last_words() {
-                    let of = match entry.what {
-                        What::Gone => &mut gone,
-                        _ => &mut there,
-                    };
-                    of.insert(entry.key.key);
+            let state = self.types.get(&parent);
+            let state = state.filter(|_| parent.children().next().is_some());
+            if let Some(state) = state.filter(|state| state.log.has_gone()) {
+                let words = || state.log.last_words();
+                let is_gone = |entry: &Entry| entry.what == What::Gone;
+                gone.extend(words().filter(is_gone).map(|entry| entry.key.key));
+                for entry in words().filter(|entry| !is_gone(entry)) {
+                    gone.remove(&entry.key.key);
                 }
-                gone.retain(|key| !there.contains(key));
             }
             if gone.is_empty() {
                 continue;
@@ -881,7 +969,8 @@ impl<'m> SnapshotWriter<'m> {
     pub fn losses(&mut self) -> Result<Vec<Loss>, StoreError> {
         self.end_orphans()?;
         let mut losses = Vec::new();
-        for (object_type, state) in &self.types {
+        let with_gone = |(_, state): &(_, &TypeState)| state.log.has_gone();
+        for (object_type, state) in self.types.iter().filter(with_gone) {
             let gone = state
                 .log
                 .last_words()
@@ -896,6 +985,22 @@ impl<'m> SnapshotWriter<'m> {
             }
         }
         Ok(losses)
+    }
+
+    /// The ids that the parent snapshot has of a type that has no parent, and that were neither given nor said to be gone.
+    ///
+    /// # Errors
+    ///
+    /// When the index fails.
+    pub fn missing(&mut self, object_type: ObjectType) -> Result<Vec<String>, StoreError> {
+        let store = self.store.clone();
+        let state = self.state(object_type)?;
+        let before = state.before.keys().copied();
+        let mut missing: Vec<u32> = before.filter(|key| !state.decided.contains(*key)).collect();
+        missing.sort_unstable();
+        let names = store.shared.names();
+        let ids = missing.into_iter().filter_map(|key| names.name(key));
+        Ok(ids.map(str::to_owned).collect())
     }
 
     fn count_before(&self, object_type: ObjectType) -> u64 {
@@ -1254,11 +1359,15 @@ impl Sink for SnapshotWriter<'_> {
     type Error = StoreError;
 
     fn object(&mut self, object: Canonical) -> Result<(), StoreError> {
-        if ids_hold_parent(object.object_type) {
-            self.relation(&object)
-        } else {
-            self.whole(object)
-        }
+        self.take(object.as_object())
+    }
+
+    fn objects(&mut self, batch: &Batch) -> Result<(), StoreError> {
+        batch.iter().try_for_each(|object| self.take(object))
+    }
+
+    fn list(&mut self, parent: &str, batch: &Batch) -> Result<(), StoreError> {
+        self.take_list(batch.object_type(), parent, batch.iter())
     }
 
     fn children(
@@ -1267,42 +1376,7 @@ impl Sink for SnapshotWriter<'_> {
         parent: &str,
         children: Vec<Canonical>,
     ) -> Result<(), StoreError> {
-        if ids_hold_parent(object_type) {
-            return self.relations(object_type, parent, children);
-        }
-        let parent = self.intern(parent, false)?;
-        let mut given = HashSet::new();
-        for child in children {
-            let key = self.key(&child)?;
-            if child.object_type != object_type || key.parent != parent {
-                return Err(StoreError::BadId { object_type });
-            }
-            given.insert(key.key);
-            self.whole(child)?;
-        }
-        let state = self.state(object_type)?;
-        let before = state
-            .before
-            .iter()
-            .filter(|(_, before)| before.parent == parent)
-            .map(|(key, _)| (*key, true));
-        let earlier = state.log.under(parent);
-        let earlier = earlier.map(|entry| (entry.key.key, entry.had));
-        let gone: BTreeMap<u32, bool> = earlier
-            .chain(before)
-            .filter(|(key, _)| !given.contains(key))
-            .collect();
-        for (key, had) in gone {
-            state.decided.insert(key);
-            let forgotten = state
-                .observed
-                .forget(bucket(object_type, Key { parent, key }), key);
-            forgotten.map_err(StoreError::Compress)?;
-            state
-                .log
-                .push(Entry::of(Key { parent, key }, What::Gone, had));
-        }
-        Ok(())
+        self.take_list(object_type, parent, children.iter().map(Canonical::as_object))
     }
 
     fn related(
@@ -1311,16 +1385,13 @@ impl Sink for SnapshotWriter<'_> {
         parent: &str,
         keys: &Keys,
     ) -> Result<(), StoreError> {
-        let nothing = Said {
-            body: &[],
-            observed: &[],
-        };
         let parent = self.intern(parent, false)?;
-        let mut given = Vec::with_capacity(keys.len());
-        for key in keys.iter() {
-            given.push((self.intern(key, false)?, nothing));
-        }
-        self.relations_under(object_type, parent, given)
+        let keys: Vec<&str> = keys.iter().collect();
+        let mut numbers = self.intern_all(&keys)?;
+        numbers.sort_unstable();
+        numbers.dedup();
+        let given = numbers.into_iter().map(|key| (key, Said::default()));
+        self.relations_under(object_type, parent, given.collect())
     }
 
     fn gone(&mut self, object_type: ObjectType, id: &str) -> Result<(), StoreError> {

@@ -64,6 +64,7 @@ pub(super) struct Log {
     /// The entry that was added last, and the content of the last one in its group that had any.
     last: Option<Key>,
     content: Option<Content>,
+    has_gone: bool,
 }
 
 /// Entries of one parent with ascending keys.
@@ -85,6 +86,7 @@ const WHAT: &str = "the writer's log";
 impl Log {
     pub(super) fn push(&mut self, entry: Entry) {
         let key = entry.key;
+        self.has_gone |= entry.what == What::Gone;
         let follows = |last: Key| last.parent == key.parent && last.key < key.key;
         let before = match self.last.filter(|last| follows(*last)) {
             Some(last) => last.key,
@@ -128,6 +130,11 @@ impl Log {
         }
     }
 
+    /// Whether anything was ever gone.
+    pub(super) fn has_gone(&self) -> bool {
+        self.has_gone
+    }
+
     fn group(&self, place: usize) -> Cursor<'_> {
         let group = self.groups.get(place).copied();
         let end = self.groups.get(place + 1);
@@ -163,6 +170,7 @@ impl Log {
         LastWords {
             log: self,
             order,
+            alone: None,
             heap: BinaryHeap::new(),
             open: Vec::new(),
             told: None,
@@ -227,6 +235,8 @@ pub(super) struct LastWords<'a> {
     log: &'a Log,
     /// The groups that are still to come, those of the lowest parent last, and of one parent the first last.
     order: Vec<usize>,
+    /// The only group of its parent, as most are: its entries come as they stand.
+    alone: Option<Cursor<'a>>,
     /// The next key of each open group: the lowest first, of equal ones that of the latest group.
     heap: BinaryHeap<(Reverse<u32>, usize)>,
     open: Vec<(Cursor<'a>, Entry)>,
@@ -247,6 +257,11 @@ impl LastWords<'_> {
             }
             self.order.pop();
             let mut cursor = self.log.group(place);
+            let is_last = self.order.last().and_then(parent) != Some(next);
+            if is_last && self.open.is_empty() {
+                self.alone = Some(cursor);
+                return true;
+            }
             if let Some(first) = cursor.next() {
                 self.heap.push((Reverse(first.key.key), self.open.len()));
                 self.open.push((cursor, first));
@@ -261,6 +276,12 @@ impl Iterator for LastWords<'_> {
 
     fn next(&mut self) -> Option<Entry> {
         loop {
+            if let Some(cursor) = &mut self.alone {
+                if let Some(entry) = cursor.next() {
+                    return Some(entry);
+                }
+                self.alone = None;
+            }
             let Some((_, at)) = self.heap.pop() else {
                 if self.open_next() {
                     continue;

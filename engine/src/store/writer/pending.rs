@@ -36,7 +36,9 @@ struct Bucket {
 impl Bucket {
     fn close(&mut self) -> io::Result<()> {
         if self.open.len() >= OPEN_BYTES_MAX {
-            let part = zstd::bulk::compress(&self.open, LEVEL)?;
+            let mut part = zstd::bulk::compress(&self.open, LEVEL)?;
+            // It has room for what cannot be compressed: eight times what is needed.
+            part.shrink_to_fit();
             self.parts.push((self.open.len(), part));
             self.open = Vec::new();
         }
