@@ -20,7 +20,8 @@ use crate::store::{DomainStore, Store, StoreError, StoreProblem};
 pub enum ProblemKind {
     /// A snapshot's record: its snapshot is readable while the index has it, and cannot be read in again.
     Record,
-    /// A checkpoint: nothing is lost while all records are there.
+    /// A checkpoint: nothing is lost while all records are there. One that is gone is no problem: an interrupted backup or a prune may leave
+    /// none where one is due, just the same, and the next backup writes it.
     Checkpoint,
     /// That a snapshot is pinned or removed.
     Marker,

@@ -86,6 +86,34 @@ fn lose_records(
     bench.lose_index();
 }
 
+#[test]
+fn a_deleted_checkpoint_costs_nothing_and_the_next_backup_writes_one_that_is_due() {
+    let (bench, _) = Bench::in_memory();
+    let (store, domain) = bench.open();
+    let [first, second] = two_backups();
+    let mut known = chain_of(&domain, &[first.clone(), second]);
+    let prefix = format!("{DOMAIN}/checkpoints/");
+    let checkpoints = || bench.blobs.list(&prefix).unwrap();
+    let [checkpoint] = checkpoints().try_into().unwrap();
+    bench.blobs.delete(&checkpoint.name).unwrap();
+    let is_clean = |store: &Store, domain: &DomainStore| {
+        let report =
+            crate::check::check(store, std::slice::from_ref(domain), true, &Silent).unwrap();
+        assert_eq!(report.problems, []);
+    };
+    is_clean(&store, &domain);
+    let newest = write(&domain, &[first[0].clone()], 1000).unwrap().id;
+    known.push((newest, model(&known[1].1, &first[..1])));
+    let [checkpoint] = checkpoints().try_into().unwrap();
+    assert_eq!(checkpoint.name, format!("{prefix}{newest}"));
+    agrees(&store, &domain, &known, true);
+    drop((store, domain));
+    bench.lose_index();
+    let (store, domain) = bench.open();
+    agrees(&store, &domain, &known, true);
+    is_clean(&store, &domain);
+}
+
 proptest! {
     #![proptest_config(random(16))]
 

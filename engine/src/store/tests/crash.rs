@@ -921,10 +921,19 @@ fn disturb_repair(kind: &str, wound: Wound, since: &[Act]) -> usize {
 
     let points: u64 = effects.values().sum();
     let (mut runs, mut failures) = (0, Vec::new());
-    let ended = [Trouble::FailureThenPower, Trouble::DeathThenPower];
-    let ended = ended.map(|trouble| trouble(Loss::Everything));
-    for trouble in Trouble::all().chain(ended) {
-        for at in 1..=points {
+    for at in 1..=points {
+        // What a death loses, in turn: a repair has many effects, and looks at everything after each.
+        let death = usize::try_from(at).unwrap() % Loss::ALL.len();
+        let troubles = [
+            Trouble::Failure,
+            Trouble::FailureThenPower(Loss::Everything),
+            Trouble::FailureThenPower(Loss::AllCommits),
+            Trouble::DeathThenPower(Loss::Everything),
+            Trouble::DeathThenPower(Loss::AllCommits),
+            Trouble::Full,
+            Trouble::Death(Loss::ALL[death]),
+        ];
+        for trouble in troubles {
             match trying(|| wounded.disturb(at, trouble)) {
                 Ok(checked) => runs += u32::from(checked),
                 Err(why) => failures.push(format!("{trouble:?} at {at} of {points}: {why}")),

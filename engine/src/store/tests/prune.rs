@@ -88,13 +88,21 @@ fn rows(store: &Store) -> Vec<String> {
     found
 }
 
-/// The parents that the index knows of no version.
-fn idle_parents(store: &Store) -> i64 {
-    let sql = "SELECT count(*) FROM parentage t WHERE NOT EXISTS \
-               (SELECT 1 FROM version v WHERE v.space = t.space AND v.parent = t.parent AND v.key = t.key)";
+/// How many parents the index knows of which it knows no version.
+fn idle_parents(store: &Store) -> usize {
     let read = store.inner.index.read();
-    let found = read.query_row(sql, [], |row| row.get(0));
-    found.unwrap()
+    let mut needed = BTreeSet::new();
+    for (_, space) in index::spaces(&read, DOMAIN).unwrap() {
+        sql::each_version(&read, space, &mut |version| {
+            needed.insert((space, version.key.key, version.key.parent));
+        })
+        .unwrap();
+    }
+    let sql = "SELECT space, key, parent FROM parentage";
+    let mut known = read.prepare(sql).unwrap();
+    let known = known.query_map([], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)));
+    let known = known.unwrap().map(Result::unwrap);
+    known.filter(|one| !needed.contains(one)).count()
 }
 
 fn is_clean(store: &Store, domain: &DomainStore) {
