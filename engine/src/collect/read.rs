@@ -352,10 +352,7 @@ fn identify(
 ) -> Option<()> {
     let field = |name| top_level_str(raw, name).filter(|text| !text.is_empty());
     let rule = object_type.entry().id;
-    if matches!(
-        rule,
-        IdRule::UnderParent(_) | IdRule::UrlTailUnderParent(_)
-    ) {
+    if matches!(rule, IdRule::UnderParent(_) | IdRule::UrlTailUnderParent(_)) {
         id.push_str(parent?);
         id.push('/');
     }

@@ -677,9 +677,7 @@ fn give_keys(
             },
         )?;
     }
-    let mut relations = keys
-        .iter()
-        .map(|key| [&parent.id, "/", key].concat());
+    let mut relations = keys.iter().map(|key| [&parent.id, "/", key].concat());
     loop {
         let mut objects = Batch::new(object_type, Some(&parent.id));
         for id in relations.by_ref().take(KEYS_PART) {

@@ -7,7 +7,8 @@ use std::time::Duration;
 use http::Method;
 use jiff::{SignedDuration, Timestamp};
 use reqwest::header::{
-    ACCEPT, AUTHORIZATION, CONTENT_TYPE, DATE, HeaderMap, HeaderValue, LINK, WWW_AUTHENTICATE,
+    ACCEPT, AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, DATE, HeaderMap, HeaderValue, LINK,
+    WWW_AUTHENTICATE,
 };
 use reqwest::{Certificate, Client, Response};
 use serde::Deserialize;
@@ -572,7 +573,7 @@ impl Wire {
             // An empty body still needs `Content-Length: 0`, or Okta answers 411.
             Body::None if matches!(*method, Method::POST | Method::PUT | Method::PATCH) => request
                 .header(CONTENT_TYPE, "application/json")
-                .body(Vec::new()),
+                .header(CONTENT_LENGTH, 0),
             Body::None => request,
         };
         let lost = |error: reqwest::Error| {

@@ -365,7 +365,10 @@ impl<'m> SnapshotWriter<'m> {
             here.map(|before| Some(i64::from_le_bytes(before.fingerprint))),
             Text {
                 own_id: object.id,
-                parent_id: object.parent.filter(|_| key.parent != 0).unwrap_or_default(),
+                parent_id: object
+                    .parent
+                    .filter(|_| key.parent != 0)
+                    .unwrap_or_default(),
                 body: object.body,
             },
             again,
@@ -1376,7 +1379,11 @@ impl Sink for SnapshotWriter<'_> {
         parent: &str,
         children: Vec<Canonical>,
     ) -> Result<(), StoreError> {
-        self.take_list(object_type, parent, children.iter().map(Canonical::as_object))
+        self.take_list(
+            object_type,
+            parent,
+            children.iter().map(Canonical::as_object),
+        )
     }
 
     fn related(
