@@ -6,7 +6,7 @@ use std::time::Instant;
 use okta_sim::{Fault, FaultAction, OktaSim};
 use orgkeep_tests::TestDaemon;
 use orgkeep_tests::http::{chunk, open, request};
-use orgkeep_tests::wait::{PATIENCE, until};
+use orgkeep_tests::wait::{patience, until};
 use serde_json::json;
 
 #[test]
@@ -96,7 +96,7 @@ fn events_are_resumed_after_the_last_one_seen() {
         let mut text = Vec::new();
         let start = Instant::now();
         while let Some(chunk) = chunk(&mut reader) {
-            assert!(start.elapsed() < PATIENCE, "the stream ends with the job");
+            assert!(start.elapsed() < patience(), "the stream ends with the job");
             text.extend(chunk);
         }
         let ids = text.lines().map_while(Result::ok);

@@ -359,6 +359,16 @@ fn a_login_is_not_a_change_and_a_change_is_told_by_attribute() {
         daemon.json_lines(["diff", from, "latest"])[0]["attributes"],
         Value::Null
     );
+    let named = daemon.json_lines(["diff", from, "latest"]);
+    let mut unnamed = named.clone();
+    for line in &mut unnamed {
+        line["name"] = Value::Null;
+    }
+    assert_ne!(named, unnamed);
+    assert_eq!(
+        daemon.json_lines(["diff", from, "latest", "--no-names"]),
+        unnamed
+    );
     let history = daemon.json_lines(["objects", "history", "user", &id]);
     assert_eq!(history.len(), 2);
     let text = daemon.ctl(["diff", from, "latest"]).success().stdout;

@@ -4,11 +4,13 @@
 use okta_sim::picture::Picture;
 use okta_sim::{Fault, FaultAction, OktaSim};
 use orgkeep_tests::TestDaemon;
-use orgkeep_tests::wait::until;
+use orgkeep_tests::wait::{patience, until};
+use rusqlite::Connection;
 use serde_json::Value;
 
 use crate::backup::lost;
 use crate::restore::{disaster, latest, left_to_do};
+use crate::tell;
 
 /// Longer than any test: the answer never comes.
 const NEVER: FaultAction = FaultAction::Slow { ms: 600_000 };
@@ -191,4 +193,160 @@ fn a_lost_state_file_does_not_cost_the_data() {
     assert_eq!(daemon.json_lines(["snapshots"]), snapshots);
     daemon.ctl(["backup-now", "--wait"]).success();
     assert_eq!(daemon.json_lines(["snapshots"]).len(), 2);
+}
+
+/// The tables of the state database.
+const TABLES: [&str; 8] = [
+    "audit",
+    "domains",
+    "facts",
+    "forgotten",
+    "id_map",
+    "jobs",
+    "journal",
+    "plans",
+];
+
+/// A state database that takes so many rows more; then each of its commits fails.
+struct Faults {
+    database: Connection,
+}
+
+impl Faults {
+    fn plan(daemon: &TestDaemon, rows: u64) -> Self {
+        let database = Connection::open(daemon.data().join("state.db")).unwrap();
+        database.busy_timeout(patience()).unwrap();
+        // What refers to nothing is found out at the commit.
+        let mut sql = format!(
+            "BEGIN IMMEDIATE; CREATE TABLE planned (rows_left INTEGER NOT NULL); INSERT INTO planned VALUES ({rows});
+             CREATE TABLE nowhere (id INTEGER PRIMARY KEY);
+             CREATE TABLE dangling (id INTEGER REFERENCES nowhere (id) DEFERRABLE INITIALLY DEFERRED);"
+        );
+        for table in TABLES {
+            for act in ["INSERT", "UPDATE", "DELETE"] {
+                sql += &format!(
+                    "CREATE TRIGGER planned_{table}_{act} AFTER {act} ON {table} BEGIN
+                     INSERT INTO dangling SELECT 1 FROM planned WHERE rows_left <= 0;
+                     UPDATE planned SET rows_left = rows_left - 1; END;"
+                );
+            }
+        }
+        database.execute_batch(&(sql + "COMMIT;")).unwrap();
+        Self { database }
+    }
+
+    fn begin(&self) -> bool {
+        let left = "SELECT rows_left <= 0 FROM planned";
+        self.database.query_row(left, [], |row| row.get(0)).unwrap()
+    }
+
+    fn end(self) {
+        let mut sql = "BEGIN IMMEDIATE;".to_owned();
+        for table in TABLES {
+            for act in ["INSERT", "UPDATE", "DELETE"] {
+                sql += &format!("DROP TRIGGER planned_{table}_{act};");
+            }
+        }
+        sql += "DROP TABLE dangling; DROP TABLE nowhere; DROP TABLE planned; COMMIT;";
+        self.database.execute_batch(&sql).unwrap();
+    }
+}
+
+#[test]
+fn a_backup_during_which_commits_of_the_state_fail_costs_nothing() {
+    let okta = OktaSim::with_users(10);
+    let mut daemon = TestDaemon::start(&okta);
+    daemon.ctl(["backup-now", "--wait"]).success();
+    let mut acknowledged = daemon.json_lines(["snapshots"]);
+    let mut refused = 0;
+    for rows in 0.. {
+        let faults = Faults::plan(&daemon, rows);
+        let asked = daemon.ctl(["backup-now", "--json"]);
+        let job = (asked.code == Some(0)).then(|| asked.json());
+        let ended = |job: &Value| daemon.json(["jobs", "show", job["id"].as_str().unwrap()]);
+        if let Some(job) = &job {
+            until("the job ends, or commits fail", || {
+                (faults.begin() || ended(job)["finished_at"].is_string()).then_some(())
+            });
+        } else {
+            refused += 1;
+        }
+        let failed = faults.begin();
+        daemon.ctl(["snapshots"]).success();
+        daemon.kill();
+        faults.end();
+        daemon.restart();
+        if let Some(job) = &job {
+            let job = end_of(&daemon, job);
+            assert_eq!(job["state"], "succeeded", "{rows} rows: {job}");
+        }
+        let listed = daemon.json_lines(["snapshots"]);
+        for snapshot in &acknowledged {
+            assert!(listed.contains(snapshot), "{rows} rows: {snapshot}");
+        }
+        acknowledged = listed;
+        daemon.ctl(["store", "check"]).success();
+        daemon.ctl(["audit", "--verify"]).success();
+        if !failed {
+            daemon.ctl(["store", "check", "--read-data"]).success();
+            assert_eq!(lost(&okta, &daemon), [""; 0]);
+            tell(&format!(
+                "commits of the state during a backup: {rows} points, {refused} of them before it was taken on"
+            ));
+            assert!(rows > 3 && refused > 0);
+            return;
+        }
+    }
+}
+
+#[test]
+fn a_restore_during_which_commits_of_the_state_fail_creates_nothing_twice() {
+    let okta = OktaSim::with_users(30);
+    let mut daemon = TestDaemon::start(&okta);
+    daemon.ctl(["backup-now", "--wait"]).success();
+    let snapshot = latest(&daemon);
+    let before = Picture::of(&okta);
+    disaster(&okta);
+    let plan = daemon.json(["restore", "plan", "--snapshot", &snapshot]);
+    let mut job = None;
+    // Each time it gets on by some rows.
+    let mut points = 0;
+    let done = loop {
+        let faults = Faults::plan(&daemon, 3 + points * 7);
+        if job.is_none() {
+            let asked = daemon.ctl(["restore", "apply", plan["id"].as_str().unwrap(), "--json"]);
+            job = (asked.code == Some(0)).then(|| asked.json());
+        }
+        let now = || match &job {
+            Some(job) => daemon.json(["jobs", "show", job["id"].as_str().unwrap()]),
+            None => Value::Null,
+        };
+        if job.is_some() {
+            until("the job ends, or commits fail", || {
+                (faults.begin() || now()["finished_at"].is_string()).then_some(())
+            });
+        }
+        let failed = faults.begin();
+        let done = now();
+        daemon.kill();
+        faults.end();
+        daemon.restart();
+        daemon.ctl(["store", "check"]).success();
+        if !failed {
+            break done;
+        }
+        points += 1;
+    };
+    let done = end_of(&daemon, &done);
+    assert_eq!(done["state"], "succeeded", "{done}");
+    let after = Picture::of(&okta);
+    assert_eq!(before.missing_in(&after), [""; 0]);
+    assert_eq!(after.missing_in(&before), [""; 0]);
+    assert_eq!(left_to_do(&daemon, &snapshot), 0);
+    assert!(okta.mails().is_empty());
+    daemon.ctl(["audit", "--verify"]).success();
+    tell(&format!(
+        "commits of the state during a restore: {points} points"
+    ));
+    assert!(points > 3, "{points}");
 }

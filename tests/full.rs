@@ -134,25 +134,35 @@ fn a_disk_that_is_full_stops_jobs_and_nothing_else() {
     daemon.kill();
 }
 
-#[test]
-fn each_job_on_a_disk_filled_to_any_level_fails_clearly_and_succeeds_with_space() {
-    let okta = OktaSim::with_users(30);
-    let mut daemon = TestDaemon::not_started(Setup::default());
-    let Some(disk) = Disk::mount(&daemon, 8) else {
-        return;
-    };
-    daemon.restart();
-    daemon.add(&okta, "acme", &["--enable-keys"]).success();
-    daemon.ctl(["backup-now", "--wait"]).success();
-    for job in [&["backup-now", "--wait"] as &[&str], &["store", "reindex"]] {
+/// Runs a job with so much space left and so much less, and then with space.
+struct Trial<'a> {
+    job: &'a [&'a str],
+    /// Makes something to do that does not change what is there.
+    prepare: fn(&OktaSim, &TestDaemon),
+    /// Damages what is there; the job makes it whole.
+    hurt: Option<fn(&TestDaemon)>,
+}
+
+impl Trial<'_> {
+    fn at_each_level(&self, mebibytes: u32) {
+        let okta = OktaSim::with_users(30);
+        let mut daemon = TestDaemon::not_started(Setup::default());
+        let Some(disk) = Disk::mount(&daemon, mebibytes) else {
+            return;
+        };
+        daemon.restart();
+        daemon.add(&okta, "acme", &["--enable-keys"]).success();
+        daemon.ctl(["backup-now", "--wait"]).success();
+        let job = self.job;
         let (mut failed, mut done) = (0, 0);
         for free in LEVELS {
-            // Something to write, and what must stay as it is.
-            let user = okta.ids("user").remove(0);
-            assert!(okta.admin().delete_user(&user).is_success());
+            (self.prepare)(&okta, &daemon);
             let acknowledged = newest(&daemon);
             let before = read(&daemon, &acknowledged);
             let snapshots = daemon.json_lines(["snapshots"]).len();
+            if let Some(hurt) = self.hurt {
+                hurt(&daemon);
+            }
             disk.fill_but(free);
             let ran = daemon.ctl(job.iter().chain(&["--json"]));
             if ran.code == Some(0) {
@@ -163,13 +173,16 @@ fn each_job_on_a_disk_filled_to_any_level_fails_clearly_and_succeeds_with_space(
                 failed += 1;
             }
             daemon.ctl(["status"]).success();
-            assert_eq!(read(&daemon, &acknowledged), before, "{free} free");
+            if self.hurt.is_none() {
+                assert_eq!(read(&daemon, &acknowledged), before, "{free} free");
+            }
             disk.free();
             daemon.ctl(job.iter()).success();
             assert_eq!(read(&daemon, &acknowledged), before, "{free} free");
             assert!(daemon.json_lines(["snapshots"]).len() >= snapshots);
             daemon.ctl(["store", "check", "--read-data"]).success();
         }
+        daemon.ctl(["audit", "--verify"]).success();
         tell(&format!(
             "full disk, {}: {failed} levels failed and {done} did not",
             job.join(" ")
@@ -178,6 +191,78 @@ fn each_job_on_a_disk_filled_to_any_level_fails_clearly_and_succeeds_with_space(
             failed >= 2 && done >= 1,
             "{job:?}: {failed} failed, {done} did not"
         );
+        daemon.kill();
     }
-    daemon.kill();
+}
+
+/// Something that the next backup has to write.
+fn delete_a_user(okta: &OktaSim, _: &TestDaemon) {
+    let user = okta.ids("user").remove(0);
+    assert!(okta.admin().delete_user(&user).is_success());
+}
+
+/// Snapshots of which those between are removed: there is something to merge, to move and to delete.
+fn leave_something_to_prune(okta: &OktaSim, daemon: &TestDaemon) {
+    for _ in 0..3 {
+        delete_a_user(okta, daemon);
+        daemon.ctl(["backup-now", "--wait", "--full"]).success();
+    }
+    for between in &daemon.json_lines(["snapshots"])[1..3] {
+        let id = between["id"].as_str().unwrap();
+        daemon.ctl(["snapshots", "remove", id]).success();
+    }
+}
+
+/// Changes a bit in the middle of the largest pack.
+fn hurt_a_pack(daemon: &TestDaemon) {
+    let mut packs = daemon.files();
+    packs.retain(|path| path.parent().is_some_and(|dir| dir.ends_with("packs")));
+    let largest = packs
+        .iter()
+        .max_by_key(|path| fs::metadata(path).unwrap().len())
+        .unwrap();
+    let mut bytes = fs::read(largest).unwrap();
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 1;
+    fs::write(largest, bytes).unwrap();
+}
+
+#[test]
+fn a_backup_on_a_disk_filled_to_any_level_fails_clearly_and_succeeds_with_space() {
+    Trial {
+        job: &["backup-now", "--wait"],
+        prepare: delete_a_user,
+        hurt: None,
+    }
+    .at_each_level(8);
+}
+
+#[test]
+fn a_reindex_on_a_disk_filled_to_any_level_fails_clearly_and_succeeds_with_space() {
+    Trial {
+        job: &["store", "reindex"],
+        prepare: |_, _| {},
+        hurt: None,
+    }
+    .at_each_level(8);
+}
+
+#[test]
+fn a_prune_on_a_disk_filled_to_any_level_fails_clearly_and_succeeds_with_space() {
+    Trial {
+        job: &["store", "prune"],
+        prepare: leave_something_to_prune,
+        hurt: None,
+    }
+    .at_each_level(12);
+}
+
+#[test]
+fn a_repair_on_a_disk_filled_to_any_level_fails_clearly_and_succeeds_with_space() {
+    Trial {
+        job: &["store", "repair"],
+        prepare: |_, _| {},
+        hurt: Some(hurt_a_pack),
+    }
+    .at_each_level(12);
 }

@@ -10,7 +10,7 @@ use okta_sim::OktaSim;
 use orgkeep_engine::fuzzing::Mutations;
 use orgkeep_tests::command::run;
 use orgkeep_tests::http::request;
-use orgkeep_tests::wait::PATIENCE;
+use orgkeep_tests::wait::patience;
 use orgkeep_tests::{Setup, TestDaemon};
 
 /// How many changed requests are sent.
@@ -86,7 +86,7 @@ fn framed(method: &[u8], target: &[u8], body: Option<&[u8]>) -> Vec<u8> {
 /// Sends bytes and gives what comes back.
 fn exchange(daemon: &TestDaemon, bytes: &[u8]) -> Vec<u8> {
     let mut stream = UnixStream::connect(daemon.socket()).unwrap();
-    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    stream.set_read_timeout(Some(patience())).unwrap();
     let mut answer = Vec::new();
     // Refused early, the rest of a request has nowhere to go, and the connection is reset after the answer.
     let _sent = stream.write_all(bytes);

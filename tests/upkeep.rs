@@ -70,14 +70,28 @@ fn contents(users: Vec<(String, Result<Value, i32>)>) -> Vec<(String, Result<Val
     users.into_iter().map(still).collect()
 }
 
-#[test]
-fn a_flipped_bit_in_a_pack_is_found_named_and_mended_by_the_org() {
-    let okta = OktaSim::with_users(12);
+/// An org, a daemon that has backed it up once, what its users hold, and the snapshot.
+type BackedUp = (
+    OktaSim,
+    TestDaemon,
+    Vec<(String, Result<Value, i32>)>,
+    String,
+);
+
+fn backed_up(number: u32) -> BackedUp {
+    let okta = OktaSim::with_users(number);
     let daemon = TestDaemon::start(&okta);
     daemon.ctl(["backup-now", "--wait"]).success();
     let before = contents(users(&daemon, "latest"));
-    let snapshot = daemon.json(["snapshots", "show", "latest"])["id"].clone();
-    let snapshot = snapshot.as_str().unwrap();
+    let latest = daemon.json(["snapshots", "show", "latest"]);
+    let snapshot = latest["id"].as_str().unwrap().to_owned();
+    (okta, daemon, before, snapshot)
+}
+
+#[test]
+fn a_flipped_bit_in_a_pack_is_found_named_and_mended_by_the_org() {
+    let (okta, daemon, before, snapshot) = backed_up(12);
+    let snapshot = snapshot.as_str();
     for pack in blobs(&daemon, "packs") {
         fs::write(&pack, b"").unwrap();
     }
@@ -125,12 +139,8 @@ fn a_flipped_bit_in_a_pack_is_found_named_and_mended_by_the_org() {
 
 #[test]
 fn what_the_org_no_longer_has_is_reported_lost_and_never_read_as_something_else() {
-    let okta = OktaSim::with_users(8);
-    let daemon = TestDaemon::start(&okta);
-    daemon.ctl(["backup-now", "--wait"]).success();
-    let before = contents(users(&daemon, "latest"));
-    let snapshot = daemon.json(["snapshots", "show", "latest"])["id"].clone();
-    let snapshot = snapshot.as_str().unwrap();
+    let (okta, daemon, before, snapshot) = backed_up(8);
+    let snapshot = snapshot.as_str();
     for pack in blobs(&daemon, "packs") {
         fs::remove_file(&pack).unwrap();
     }
@@ -179,12 +189,8 @@ fn what_the_org_no_longer_has_is_reported_lost_and_never_read_as_something_else(
 
 #[test]
 fn without_the_org_the_rest_is_saved_and_the_next_repair_goes_on() {
-    let okta = OktaSim::with_users(8);
-    let daemon = TestDaemon::start(&okta);
-    daemon.ctl(["backup-now", "--wait"]).success();
-    let before = contents(users(&daemon, "latest"));
-    let snapshot = daemon.json(["snapshots", "show", "latest"])["id"].clone();
-    let snapshot = snapshot.as_str().unwrap();
+    let (okta, daemon, before, snapshot) = backed_up(8);
+    let snapshot = snapshot.as_str();
     for pack in blobs(&daemon, "packs") {
         fs::write(&pack, b"").unwrap();
     }
@@ -254,6 +260,60 @@ fn records_checkpoints_markers_keys_and_registrations_are_written_anew() {
     let after = daemon.json_lines(["snapshots"]);
     assert_eq!(unweighed(after), unweighed(pinned));
     assert_eq!(contents(users(&daemon, oldest)), before);
+}
+
+#[test]
+fn what_the_daemon_keeps_in_the_store_is_checked_and_written_anew() {
+    let (okta, daemon, before, snapshot) = backed_up(8);
+    // A restore leaves an id map.
+    let gone = &okta.ids("user")[0];
+    assert!(okta.admin().delete_user(gone).is_success());
+    let plan = daemon.json(["restore", "plan", "--snapshot", &snapshot]);
+    let plan = plan["id"].as_str().unwrap();
+    daemon.ctl(["restore", "apply", plan, "--wait"]);
+    let kept = || -> Vec<PathBuf> {
+        let meta = daemon.data().join("store/meta");
+        let mut found = daemon.files();
+        found.retain(|path| path.starts_with(&meta));
+        found.sort();
+        found
+    };
+    let kinds: Vec<&str> = vec!["audit_head", "id_map", "state_key"];
+    assert_eq!(kept().len(), kinds.len(), "{:?}", kept());
+    for (place, kind) in kinds.iter().enumerate() {
+        let path = &kept()[place];
+        flip(path);
+        let check = job(&daemon, &["store", "check"], 3);
+        let problems = check["result"]["problems"].as_array().unwrap();
+        assert_eq!(problems.len(), 1, "{kind}: {check}");
+        assert_eq!(problems[0]["kind"], *kind, "{check}");
+        let blob = problems[0]["blob"].as_str().unwrap();
+        assert!(path.to_str().unwrap().contains(blob), "{check}");
+        // Without its witness a log is not called intact.
+        let verified = daemon.ctl(["audit", "--verify"]);
+        assert_eq!(verified.code == Some(0), *kind != "audit_head");
+        let repair = job(&daemon, &["store", "repair"], 0);
+        assert_eq!(repair["result"]["rewritten"], json!([blob]), "{repair}");
+        job(&daemon, &["store", "check"], 0);
+        daemon.ctl(["audit", "--verify"]).success();
+    }
+    fs::remove_file(&kept()[2]).unwrap();
+    let check = job(&daemon, &["store", "check"], 3);
+    assert_eq!(check["result"]["problems"][0]["kind"], "state_key");
+    job(&daemon, &["store", "repair"], 0);
+    job(&daemon, &["store", "check"], 0);
+
+    // What was written anew serves a daemon whose state is lost.
+    let mut daemon = daemon;
+    assert!(daemon.terminate().success());
+    for file in ["state.db", "state.db-wal", "state.db-shm"] {
+        let _absent = fs::remove_file(daemon.data().join(file));
+    }
+    daemon.restart();
+    assert_eq!(contents(users(&daemon, &snapshot)), before);
+    let plan = daemon.json(["restore", "plan", "--snapshot", &snapshot]);
+    assert_eq!(plan["actions"]["create"], 0, "{plan}");
+    daemon.ctl(["audit", "--verify"]).success();
 }
 
 #[test]

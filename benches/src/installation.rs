@@ -103,6 +103,15 @@ impl Installation {
 
     /// What one whole `orgkeepctl` costs.
     pub(crate) fn ctl_cost(&self, arguments: &[&str]) -> anyhow::Result<Cost> {
+        self.ctl_cost_within(arguments, CTL_BUDGET)
+    }
+
+    /// What one whole `orgkeepctl` costs that may take so long.
+    pub(crate) fn ctl_cost_within(
+        &self,
+        arguments: &[&str],
+        budget: Duration,
+    ) -> anyhow::Result<Cost> {
         let (program, socket) = (self.binaries.join("orgkeepctl"), self.socket());
         let program = program.to_str().context("an odd directory name")?;
         let socket = socket.to_str().context("an odd directory name")?;
@@ -112,7 +121,7 @@ impl Installation {
             command: &command,
             directory: self.directory.path(),
             environment: &[],
-            budget: CTL_BUDGET,
+            budget,
             scratch: self.directory.path(),
         };
         match measured::run(&program)? {

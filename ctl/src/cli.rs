@@ -57,6 +57,8 @@ pub(crate) enum Command {
     Audit(audit::Arguments),
     /// Print a completion script for a shell
     Completions(completions::Arguments),
+    /// Print manual pages, for `man -l`
+    Man,
 }
 
 /// Takes one of the words that the API knows.
@@ -144,6 +146,8 @@ mod tests {
             "keys rewrap",
             "audit --verify",
             "completions bash",
+            "man",
+            "diff a b --no-names",
         ] {
             assert!(parse(line).is_ok(), "{line}: {:?}", parse(line).err());
         }
@@ -152,8 +156,8 @@ mod tests {
     #[test]
     fn what_is_not_there_is_wrong_usage() {
         for line in [
-            "man",
             "top",
+            "diff a b --no-names --attributes",
             "console",
             "domains estimate acme",
             "domains apply -f x",

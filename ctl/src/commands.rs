@@ -8,6 +8,7 @@ pub(crate) mod domains;
 pub(crate) mod export;
 pub(crate) mod jobs;
 pub(crate) mod keys;
+pub(crate) mod man;
 pub(crate) mod objects;
 pub(crate) mod restore;
 pub(crate) mod snapshots;
@@ -170,5 +171,6 @@ pub(crate) fn run(command: Command, context: &mut Context) -> Result<Exit, Comma
         Command::Store(arguments) => store::run(arguments, context),
         Command::Audit(arguments) => audit::run(&arguments, context),
         Command::Completions(arguments) => completions::run(&arguments, context),
+        Command::Man => man::run(context),
     }
 }

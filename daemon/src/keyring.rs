@@ -15,7 +15,7 @@ use crate::config::{Config, KeysConfig};
 use crate::problem::{Problem, chain, sentence};
 
 /// The name of the wrapped state key, in the state database and in the store.
-const STATE_KEY: &str = "state-key";
+pub(crate) const STATE_KEY: &str = "state-key";
 
 /// The provider and the state key.
 #[derive(Debug)]
@@ -135,6 +135,26 @@ impl Keyring {
             .map_err(|error| key_problem(&error))?;
         app.stores.store()?.put_meta(STATE_KEY, wrapped.clone())?;
         Ok(app.state()?.set_fact(STATE_KEY, &wrapped)?)
+    }
+
+    /// Whether the store keeps the state key, where there is one that can be had.
+    pub(crate) fn is_kept(&self, app: &App) -> Result<bool, Problem> {
+        let Some(store) = app.stores.existing()? else {
+            return Ok(true);
+        };
+        if !matches!(self.existing(app), Ok(Some(_))) {
+            return Ok(true);
+        }
+        let kept = store.meta(STATE_KEY)?;
+        Ok(kept.is_some_and(|kept| StateKey::unwrap(&*self.provider(), &kept).is_ok()))
+    }
+
+    /// Keeps the state key in the store as the state database has it.
+    pub(crate) fn keep(&self, app: &App) -> Result<(), Problem> {
+        match app.state()?.fact(STATE_KEY)? {
+            Some(wrapped) => Ok(app.stores.store()?.put_meta(STATE_KEY, wrapped)?),
+            None => Ok(()),
+        }
     }
 
     /// The wrapped state key, from the database, or else from the store.

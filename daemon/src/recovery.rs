@@ -12,7 +12,7 @@ use orgkeep_engine::plan::IdMap;
 use serde::{Deserialize, Serialize};
 
 use crate::app::App;
-use crate::keyring::key_problem;
+use crate::keyring::{STATE_KEY, key_problem};
 use crate::problem::Problem;
 use crate::state::audit::Head;
 use crate::state::domains::DomainRecord;
@@ -41,7 +41,7 @@ pub(crate) fn register(app: &App, record: &DomainRecord) -> Result<(), Problem> 
 }
 
 /// The registrations that the store lacks, or that do not open or say something else than the state.
-pub(crate) fn damaged_registrations(app: &App) -> Result<Vec<CheckProblem>, Problem> {
+fn damaged_registrations(app: &App) -> Result<Vec<CheckProblem>, Problem> {
     let Some(store) = app.stores.existing()? else {
         return Ok(Vec::new());
     };
@@ -78,11 +78,77 @@ fn opens(app: &App, domain: DomainId, sealed: &[u8]) -> bool {
     opened.is_ok_and(|plain| serde_json::from_slice::<DomainRecord>(&plain).is_ok())
 }
 
-/// Writes anew the registrations that problems name; gives them.
-pub(crate) fn mend_registrations(
-    app: &App,
-    problems: &[CheckProblem],
-) -> Result<Vec<String>, Problem> {
+/// What the daemon keeps of its own in the store and that is damaged: the state key, id maps, the audit log's head.
+fn damaged_meta(app: &App) -> Result<Vec<CheckProblem>, Problem> {
+    let Some(store) = app.stores.existing()? else {
+        return Ok(Vec::new());
+    };
+    let mut problems = Vec::new();
+    let mut found = |kind: &str, name: &str, what: &str| {
+        problems.push(CheckProblem {
+            kind: kind.to_owned(),
+            domain: None,
+            blob: format!("meta/{name}"),
+            what: what.to_owned(),
+            types: Vec::new(),
+            snapshots: Vec::new(),
+            objects: Vec::new(),
+        });
+    };
+    if !app.keyring.is_kept(app)? {
+        found(
+            "state_key",
+            STATE_KEY,
+            "it is missing or does not open: if the state database were lost, id maps and the audit log's head could not be read",
+        );
+    }
+    let state = app.state()?;
+    for record in state.domains()?.iter().chain(&state.forgotten()?) {
+        let name = id_map_name(record.id);
+        if let Some(sealed) = store.meta(&name)?
+            && app.unseal(&name, &sealed).is_err()
+        {
+            let what = "it does not open: if the state database were lost, what was restored would not be known by its old ids";
+            found("id_map", &name, what);
+        }
+    }
+    if audit_witness(app).is_err() {
+        let what = "it does not open: until it is written anew, a cut end of the audit log would not be noticed";
+        found("audit_head", AUDIT_HEAD, what);
+    }
+    Ok(problems)
+}
+
+/// What the daemon keeps of its own in the store and that is damaged: registrations, and what else it needs if the state is lost.
+pub(crate) fn damaged(app: &App) -> Result<Vec<CheckProblem>, Problem> {
+    let mut problems = damaged_registrations(app)?;
+    problems.extend(damaged_meta(app)?);
+    Ok(problems)
+}
+
+/// Writes anew what [`damaged`] found, from the state; gives the blobs.
+pub(crate) fn mend(app: &App, problems: &[CheckProblem]) -> Result<Vec<String>, Problem> {
+    let mut written = mend_registrations(app, problems)?;
+    let state = app.state()?;
+    for problem in problems {
+        match problem.kind.as_str() {
+            "state_key" => app.keyring.keep(app)?,
+            "id_map" => {
+                for record in state.domains()?.iter().chain(&state.forgotten()?) {
+                    if problem.blob.ends_with(&id_map_name(record.id)) {
+                        keep_id_map(app, record.id)?;
+                    }
+                }
+            }
+            "audit_head" => put_audit_head(app, state.audit_head()?)?,
+            _ => continue,
+        }
+        written.push(problem.blob.clone());
+    }
+    Ok(written)
+}
+
+fn mend_registrations(app: &App, problems: &[CheckProblem]) -> Result<Vec<String>, Problem> {
     let state = app.state()?;
     let mut written = Vec::new();
     for record in state.domains()?.iter().chain(&state.forgotten()?) {
@@ -244,15 +310,19 @@ fn take_up_id_map(app: &App, domain: DomainId) -> Result<(), Problem> {
 
 /// Keeps the head of the audit log in the store, as a witness against cutting the log's end.
 pub(crate) fn keep_audit_head(app: &App) -> Result<(), Problem> {
-    let Some(store) = app.stores.existing()? else {
+    if app.stores.existing()?.is_none() {
         return Ok(());
-    };
+    }
     let head = app.state()?.audit_head()?;
     if head == Head::EMPTY || audit_witness(app)? == Some(head) {
         return Ok(());
     }
+    put_audit_head(app, head)
+}
+
+fn put_audit_head(app: &App, head: Head) -> Result<(), Problem> {
     let sealed = app.seal(AUDIT_HEAD, head.to_text().as_bytes())?;
-    Ok(store.put_meta(AUDIT_HEAD, sealed)?)
+    Ok(app.stores.store()?.put_meta(AUDIT_HEAD, sealed)?)
 }
 
 /// The head that the store keeps.

@@ -362,7 +362,7 @@ pub(crate) const ROUTES: &[Route] = &[
         Gives::List(Doc::of::<DiffLine>()),
         objects::diff,
     )
-    .query(&["from", "to", "domain", "attributes"]),
+    .query(&["from", "to", "domain", "attributes", "names"]),
     change(
         Method::Post,
         "/v1/domains/{d}/restore-plans",

@@ -14,7 +14,10 @@ use crate::monitor::{Monitor, Progress};
 use crate::object::Coverage;
 use crate::okta::{OktaApi, OktaError};
 use crate::plan::{AttributeChange, name_of, type_name, values};
-use crate::store::{ChangeKind, DomainStore, LastSides, SnapshotReader, StoreError};
+use crate::store::{Change, ChangeKind, DomainStore, Sides, SnapshotReader, StoreError};
+
+/// So many changes are read together; the bodies of as many objects are in memory at once, some kilobytes each.
+const CHANGES_AT_ONCE: usize = 1024;
 
 /// What happened to an object between the two sides.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -119,38 +122,52 @@ pub fn between(
     take: TakeLine<'_>,
 ) -> Result<(), DiffError> {
     let mut ended = None;
-    let mut last = LastSides::default();
     // Both snapshots stay readable meanwhile.
     let _held = [domain.reader(from), domain.reader(to)];
-    let told = domain.changed_sides(from, to, &mut |change, sides| {
+    let mut changes = Vec::new();
+    let mut tell = |changes: &mut Vec<(Change, Sides)>| {
         if monitor.is_cancelled() {
             ended = Some(DiffError::Cancelled);
             return Err(StoreError::Cancelled);
         }
-        let wanted = (names || attributes) && !change.object_type.entry().bare_relation;
-        let [before, after] = if wanted {
-            domain.sides(sides, &mut last)?
+        let is_bare = |(change, _): &(Change, Sides)| change.object_type.entry().bare_relation;
+        let bodies = if (names || attributes) && !changes.iter().all(is_bare) {
+            domain.sides(changes, attributes)?
         } else {
-            [None, None]
+            vec![[None, None]; changes.len()]
         };
-        let kind = match change.kind {
-            ChangeKind::Added => DiffKind::Added,
-            ChangeKind::Removed => DiffKind::Removed,
-            ChangeKind::Changed => DiffKind::Changed,
-        };
-        let line = line(
-            kind,
-            change.object_type,
-            change.id,
-            before.as_deref(),
-            after.as_deref(),
-            attributes,
-        );
-        take(line).map_err(|Stop| {
-            ended = Some(DiffError::Stopped);
-            StoreError::Cancelled
-        })
+        for ((change, _), [before, after]) in changes.drain(..).zip(bodies) {
+            let kind = match change.kind {
+                ChangeKind::Added => DiffKind::Added,
+                ChangeKind::Removed => DiffKind::Removed,
+                ChangeKind::Changed => DiffKind::Changed,
+            };
+            let sides = [before.as_deref(), after.as_deref()]
+                .map(|body| body.filter(|_| !change.object_type.entry().bare_relation));
+            let [before, after] = sides;
+            let line = line(
+                kind,
+                change.object_type,
+                change.id,
+                before,
+                after,
+                attributes,
+            );
+            if take(line) == Err(Stop) {
+                ended = Some(DiffError::Stopped);
+                return Err(StoreError::Cancelled);
+            }
+        }
+        Ok(())
+    };
+    let told = domain.changed_sides(from, to, &mut |change, sides| {
+        changes.push((change, sides));
+        if changes.len() < CHANGES_AT_ONCE {
+            return Ok(());
+        }
+        tell(&mut changes)
     });
+    let told = told.and_then(|()| tell(&mut changes));
     match ended {
         Some(ended) => Err(ended),
         None => told.map_err(DiffError::Store),

@@ -20,7 +20,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use rusqlite::{
-    Connection, ErrorCode, OpenFlags, OptionalExtension, Row, Transaction, ffi, params,
+    Connection, ErrorCode, OpenFlags, OptionalExtension, Row, Statement, Transaction, ffi, params,
 };
 
 use crate::chunk::Key;
@@ -33,12 +33,14 @@ pub(crate) mod mend;
 
 #[cfg(test)]
 pub(crate) mod faults;
+pub(crate) mod lasting;
 pub(crate) mod prune;
 
 /// The migrations, oldest first; the first makes version 1 of the index.
 const MIGRATIONS: &[&str] = &[
     include_str!("index/migrations/0001_temporal_index.sql"),
     include_str!("index/migrations/0002_doomed_packs.sql"),
+    include_str!("index/migrations/0003_lasting_versions.sql"),
 ];
 
 /// Pages of 1 KiB that a connection may keep in memory.
@@ -416,6 +418,7 @@ fn erase_rows(connection: &mut Connection, domain: DomainId) -> Result<()> {
     if let Some(no) = domain_no(&transaction, domain)? {
         for sql in [
             "DELETE FROM version WHERE space IN (SELECT no FROM space WHERE domain = ?1)",
+            "DELETE FROM lasting WHERE space IN (SELECT no FROM space WHERE domain = ?1)",
             "DELETE FROM parentage WHERE space IN (SELECT no FROM space WHERE domain = ?1)",
             "DELETE FROM observation WHERE space IN (SELECT no FROM space WHERE domain = ?1)",
             "DELETE FROM chunk WHERE pack IN (SELECT no FROM pack WHERE domain = ?1)",
@@ -771,11 +774,25 @@ pub(crate) fn open_versions(
     let mut statement = connection.prepare_cached(&format!(
         "SELECT {VERSION_COLUMNS} FROM version WHERE space = ?1 AND last IS NULL ORDER BY parent, key"
     ))?;
+    each_merged(connection, space, &mut statement, see)
+}
+
+/// Calls `see` with the versions that a statement gives for a space in order of their keys, and with the lasting ones among them.
+fn each_merged(
+    connection: &Connection,
+    space: Space,
+    statement: &mut Statement<'_>,
+    see: &mut dyn FnMut(Version),
+) -> Result<()> {
+    let mut lasting = lasting::Each::statement(connection)?;
+    let mut lasting = lasting::Each::new(&mut lasting, space)?;
     let mut rows = statement.query([space])?;
     while let Some(row) = rows.next()? {
-        see(Version::read(row)?);
+        let version = Version::read(row)?;
+        lasting.show_before(Some(version.key), see)?;
+        see(version);
     }
-    Ok(())
+    lasting.show_before(None, see)
 }
 
 /// The open versions under one parent, in order of their keys.
@@ -787,7 +804,11 @@ pub(crate) fn open_under(
     let mut statement = connection.prepare_cached(&format!(
         "SELECT {VERSION_COLUMNS} FROM version WHERE space = ?1 AND parent = ?2 AND last IS NULL ORDER BY key"
     ))?;
-    collect(statement.query_map(params![space, parent], Version::read)?)
+    let versions = collect(statement.query_map(params![space, parent], Version::read)?)?;
+    Ok(lasting::merged(
+        versions,
+        lasting::under(connection, space, parent)?,
+    ))
 }
 
 /// The open version of one object.
@@ -795,9 +816,13 @@ pub(crate) fn open_one(connection: &Connection, space: Space, key: Key) -> Resul
     let mut statement = connection.prepare_cached(&format!(
         "SELECT {VERSION_COLUMNS} FROM version WHERE space = ?1 AND parent = ?2 AND key = ?3 AND last IS NULL"
     ))?;
-    Ok(statement
+    let found = statement
         .query_row(params![space, key.parent, key.key], Version::read)
-        .optional()?)
+        .optional()?;
+    match found {
+        None => lasting::find(connection, space, key),
+        found => Ok(found),
+    }
 }
 
 /// The first parent above `after` that has rows of any time in the space.
@@ -809,9 +834,11 @@ pub(crate) fn next_parent(
     let mut statement = connection.prepare_cached(
         "SELECT parent FROM version WHERE space = ?1 AND parent > ?2 ORDER BY parent LIMIT 1",
     )?;
-    Ok(statement
+    let of_versions: Option<u32> = statement
         .query_row(params![space, after], |row| row.get(0))
-        .optional()?)
+        .optional()?;
+    let of_lasting = lasting::next_parent(connection, space, after)?;
+    Ok(of_versions.into_iter().chain(of_lasting).min())
 }
 
 /// All versions of one object, oldest first.
@@ -819,7 +846,13 @@ pub(crate) fn versions_of(connection: &Connection, space: Space, key: Key) -> Re
     let mut statement = connection.prepare_cached(&format!(
         "SELECT {VERSION_COLUMNS} FROM version WHERE space = ?1 AND parent = ?2 AND key = ?3 ORDER BY first"
     ))?;
-    collect(statement.query_map(params![space, key.parent, key.key], Version::read)?)
+    let versions =
+        collect(statement.query_map(params![space, key.parent, key.key], Version::read)?)?;
+    // What is there from the first snapshot on has no other version.
+    if versions.is_empty() {
+        return Ok(lasting::find(connection, space, key)?.into_iter().collect());
+    }
+    Ok(versions)
 }
 
 /// The parents that an object with an id of its own has had.
@@ -841,9 +874,13 @@ pub(crate) fn version_at(
         "SELECT {VERSION_COLUMNS} FROM version WHERE space = ?1 AND parent = ?2 AND key = ?3 AND first <= ?4 \
          AND (last IS NULL OR last > ?4)"
     ))?;
-    Ok(statement
+    let found = statement
         .query_row(params![space, key.parent, key.key, sequence], Version::read)
-        .optional()?)
+        .optional()?;
+    match found {
+        None => lasting::find(connection, space, key),
+        found => Ok(found),
+    }
 }
 
 /// Up to `limit` versions of a space as of a snapshot, in order of their keys, those after `after`.
@@ -861,8 +898,14 @@ pub(crate) fn versions_at(
     let (parent, key) = after.map_or((-1, -1), |after| {
         (i64::from(after.parent), i64::from(after.key))
     });
-    let limit = integer(limit);
-    collect(statement.query_map(params![space, parent, key, sequence, limit], Version::read)?)
+    let rows = statement.query_map(
+        params![space, parent, key, sequence, integer(limit)],
+        Version::read,
+    )?;
+    let lasting = lasting::after(connection, space, after, limit)?;
+    let mut versions = lasting::merged(collect(rows)?, lasting);
+    versions.truncate(limit);
+    Ok(versions)
 }
 
 /// The versions under one parent as of a snapshot, in order of their keys.
@@ -876,7 +919,11 @@ pub(crate) fn versions_under_at(
         "SELECT {VERSION_COLUMNS} FROM version WHERE space = ?1 AND parent = ?2 AND first <= ?3 \
          AND (last IS NULL OR last > ?3) ORDER BY key"
     ))?;
-    collect(statement.query_map(params![space, parent, sequence], Version::read)?)
+    let versions = collect(statement.query_map(params![space, parent, sequence], Version::read)?)?;
+    Ok(lasting::merged(
+        versions,
+        lasting::under(connection, space, parent)?,
+    ))
 }
 
 /// Up to `limit` versions of all times that have a body, in order of their keys, those after `after` (a key and the first snapshot).
@@ -897,10 +944,16 @@ pub(crate) fn bodies(
             i64::from(first),
         )
     });
-    collect(statement.query_map(
+    let rows = statement.query_map(
         params![space, parent, key, first, integer(limit)],
         Version::read,
-    )?)
+    )?;
+    // Of what lasts there is no other version, and either all of a type have bodies or none.
+    let mut lasting = lasting::after(connection, space, after.map(|(key, _)| key), limit)?;
+    lasting.retain(|version| version.body.is_some());
+    let mut versions = lasting::merged(collect(rows)?, lasting);
+    versions.truncate(limit);
+    Ok(versions)
 }
 
 /// The versions that began or ended after `from` and at or before `to`; `from` is at least 1. Some may come twice.
@@ -1069,21 +1122,17 @@ pub(crate) fn apply_type(
     let domain = ensure_domain(transaction, domain)?;
     let space = ensure_space(transaction, domain, applied.type_code)?;
     let mut chunk_no = ChunkNumbers::new(transaction)?;
-    let mut end = transaction.prepare_cached(
-        "UPDATE version SET last = ?4 WHERE space = ?1 AND parent = ?2 AND key = ?3 AND last IS NULL",
-    )?;
+    let mut end = End::new(transaction, space, sequence)?;
     let mut begin = Begin::new(transaction, space, sequence)?;
     let mut parentage = transaction.prepare_cached(
         "INSERT OR IGNORE INTO parentage (space, key, parent) VALUES (?1, ?2, ?3)",
     )?;
     for key in &applied.removed {
-        end.execute(params![space, key.parent, key.key, sequence])?;
+        end.version(*key)?;
     }
     applied.put.sort_unstable_by_key(|put| put.key);
     for put in &applied.put {
-        if sequence > 1 {
-            end.execute(params![space, put.key.parent, put.key.key, sequence])?;
-        }
+        end.version(put.key)?;
         let place = Place::new(chunk_no.of(put.pack, put.chunk)?, put.ordinal);
         begin.version(put.key, Some((place, put.fingerprint)))?;
         if applied.own_ids_under_parents {
@@ -1091,7 +1140,7 @@ pub(crate) fn apply_type(
         }
     }
     for (key, fingerprint) in &applied.lost {
-        end.execute(params![space, key.parent, key.key, sequence])?;
+        end.version(*key)?;
         begin.version(*key, Some((Place::LOST, *fingerprint)))?;
         if applied.own_ids_under_parents {
             parentage.execute(params![space, key.key, key.parent])?;
@@ -1100,6 +1149,8 @@ pub(crate) fn apply_type(
     for key in &applied.related {
         begin.version(*key, None)?;
     }
+    end.finish()?;
+    begin.finish()?;
     let mut observe = transaction.prepare_cached(
         "INSERT OR REPLACE INTO observation (space, bucket, chunk, digest) VALUES (?1, ?2, ?3, ?4)",
     )?;
@@ -1109,44 +1160,112 @@ pub(crate) fn apply_type(
     Ok(())
 }
 
-/// Begins versions of one space with one snapshot. A first backup does so for every object and relation, so what stays the same is
-/// bound once.
+/// Ends versions of one space with one snapshot.
+struct End<'a> {
+    transaction: &'a Transaction<'a>,
+    update: rusqlite::CachedStatement<'a>,
+    lasting: lasting::Editor<'a>,
+    space: Space,
+    sequence: u32,
+}
+
+impl<'a> End<'a> {
+    fn new(transaction: &'a Transaction<'_>, space: Space, sequence: u32) -> Result<Self> {
+        Ok(Self {
+            transaction,
+            update: transaction.prepare_cached(
+                "UPDATE version SET last = ?4 WHERE space = ?1 AND parent = ?2 AND key = ?3 AND last IS NULL",
+            )?,
+            lasting: lasting::Editor::new(transaction, space),
+            space,
+            sequence,
+        })
+    }
+
+    /// Ends the open version of an object, if it has one.
+    fn version(&mut self, key: Key) -> Result<()> {
+        // Before a first snapshot there is none.
+        if self.sequence == 1 {
+            return Ok(());
+        }
+        let found = params![self.space, key.parent, key.key, self.sequence];
+        if self.update.execute(found)? == 0
+            && let Some(version) = self.lasting.take(key)?
+        {
+            let ended = Version {
+                last: Some(self.sequence),
+                ..version
+            };
+            insert_version(self.transaction, self.space, &ended)?;
+        }
+        Ok(())
+    }
+
+    fn finish(self) -> Result<()> {
+        self.lasting.finish()
+    }
+}
+
+/// Writes a version as a row of its own.
+fn insert_version(transaction: &Transaction<'_>, space: Space, version: &Version) -> Result<()> {
+    let (place, fingerprint) = version.body.unzip();
+    transaction
+        .prepare_cached(
+            "INSERT INTO version (space, parent, key, first, last, place, fingerprint) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+        )?
+        .execute(params![
+            space,
+            version.key.parent,
+            version.key.key,
+            version.first,
+            version.last,
+            place.map(|place| place.0),
+            fingerprint
+        ])?;
+    Ok(())
+}
+
+/// Begins versions of one space with one snapshot.
 struct Begin<'a> {
-    insert: rusqlite::CachedStatement<'a>,
-    parent: Option<u32>,
-    has_body: Option<bool>,
+    transaction: &'a Transaction<'a>,
+    /// Of the first snapshot.
+    lasting: Option<lasting::Begin<'a>>,
+    space: Space,
+    sequence: u32,
 }
 
 impl<'a> Begin<'a> {
     fn new(transaction: &'a Transaction<'_>, space: Space, sequence: u32) -> Result<Self> {
-        let mut insert = transaction.prepare_cached(
-            "INSERT INTO version (space, first, last, parent, key, place, fingerprint) VALUES (?1, ?2, NULL, ?3, ?4, ?5, ?6)",
-        )?;
-        insert.raw_bind_parameter(1, space)?;
-        insert.raw_bind_parameter(2, sequence)?;
+        let lasting = if sequence == 1 {
+            Some(lasting::Begin::new(transaction, space)?)
+        } else {
+            None
+        };
         Ok(Self {
-            insert,
-            parent: None,
-            has_body: None,
+            transaction,
+            lasting,
+            space,
+            sequence,
         })
     }
 
     fn version(&mut self, key: Key, body: Option<(Place, i64)>) -> Result<()> {
-        if self.parent != Some(key.parent) {
-            self.insert.raw_bind_parameter(3, key.parent)?;
-            self.parent = Some(key.parent);
+        if let Some(lasting) = &mut self.lasting
+            && lasting.take_up(key, body)?
+        {
+            return Ok(());
         }
-        self.insert.raw_bind_parameter(4, key.key)?;
-        if let Some((place, fingerprint)) = body {
-            self.insert.raw_bind_parameter(5, place.0)?;
-            self.insert.raw_bind_parameter(6, fingerprint)?;
-        } else if self.has_body != Some(false) {
-            self.insert.raw_bind_parameter(5, None::<i64>)?;
-            self.insert.raw_bind_parameter(6, None::<i64>)?;
-        }
-        self.has_body = Some(body.is_some());
-        self.insert.raw_execute()?;
-        Ok(())
+        let begun = Version {
+            key,
+            first: self.sequence,
+            last: None,
+            body,
+        };
+        insert_version(self.transaction, self.space, &begun)
+    }
+
+    fn finish(self) -> Result<()> {
+        self.lasting.map_or(Ok(()), lasting::Begin::finish)
     }
 }
 

@@ -347,6 +347,9 @@ impl<'a> Ward<'a> {
         if packs.is_empty() {
             return Ok(());
         }
+        let (written, aside) = self.patient.domain.do_without_unknown(&packs)?;
+        self.done.rewritten.extend(written);
+        self.done.set_aside.extend(aside);
         let salvaged = self.patient.domain.salvage(&packs, monitor)?;
         self.done.set_aside.extend(salvaged.set_aside);
         self.done.chunks_salvaged += salvaged.chunks;

@@ -87,7 +87,7 @@ mod writer;
 mod tests;
 
 pub use domain::DomainStore;
-pub(crate) use domain::{LastSides, chain};
+pub(crate) use domain::{Sides, chain};
 pub use prune::{PackTally, PruneOptions, PruneReport};
 pub use reader::{SeeId, SeeLost, SeeStored, SnapshotReader};
 pub use reindex::{ReindexReport, StoreProblem};

@@ -10,7 +10,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use serde_json::Value;
 
-use crate::wait::PATIENCE;
+use crate::wait::patience;
 
 /// What a program said, and how it ended.
 #[derive(Debug, Clone)]
@@ -109,7 +109,7 @@ pub fn run(command: &mut Command, input: &str) -> Ran {
     drop(stdin);
     let (sender, receiver) = mpsc::channel();
     thread::spawn(move || sender.send(child.wait_with_output()));
-    let Ok(output) = receiver.recv_timeout(PATIENCE) else {
+    let Ok(output) = receiver.recv_timeout(patience()) else {
         let _gone = kill(pid, Signal::SIGKILL);
         panic!("{line} does not end");
     };

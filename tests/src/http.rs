@@ -6,7 +6,7 @@ use std::path::Path;
 
 use serde_json::Value;
 
-use crate::wait::PATIENCE;
+use crate::wait::patience;
 
 /// An answer.
 #[derive(Debug, Clone)]
@@ -78,7 +78,7 @@ pub fn open(
 ) -> (Answer, BufReader<UnixStream>) {
     let mut stream = UnixStream::connect(socket).expect("the socket accepts");
     stream
-        .set_read_timeout(Some(PATIENCE))
+        .set_read_timeout(Some(patience()))
         .expect("a time limit can be set");
     let mut text = format!("{method} {target} HTTP/1.1\r\nhost: any\r\nconnection: close\r\n");
     for (name, value) in headers {

@@ -10,7 +10,7 @@ pub(super) const MB: f64 = 1_000_000.0;
 pub(super) const MIB: f64 = 1_048_576.0;
 
 /// The columns, in the order in which [`Figures::row`] gives them.
-pub(super) const HEADER: &str = "| | encrypted | first CPU s | wall s | day CPU s (median) | wall s | peak MiB | MB after day 1 | MB after day {days} | MB a day (median) | one object CPU s | wall s | full check CPU s | wall s | export or restore CPU s | wall s | remarks |\n|---|---|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|---|";
+pub(super) const HEADER: &str = "| | encrypted | first CPU s | wall s | day CPU s (median) | wall s | peak MiB | MB after day 1 | MB after day {days} | MB a day (median) | one object CPU s | wall s | full check CPU s | wall s | export or restore CPU s | wall s | remarks | version |\n|---|---|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|---|---|";
 
 /// A row.
 #[derive(Debug, Clone, Default, Serialize)]
@@ -66,8 +66,8 @@ impl Figures {
         median(steps.map(|(from, to)| float(*to) - float(*from)).collect())
     }
 
-    /// The row of the table.
-    pub(super) fn row(&self) -> String {
+    /// The row of the table. Of a row that ended before the last of so many `days` the bytes are those of its own last day.
+    pub(super) fn row(&self, days: u32) -> String {
         let day = self.day();
         let read = median_cost(&self.read);
         let costs = self.days.iter().chain(&self.upkeep).chain(&self.first);
@@ -93,7 +93,10 @@ impl Figures {
             text(day.map(|cost| cost.wall_seconds), 2),
             text(peak.map(|peak| float(peak) / MIB), 0),
             bytes(self.bytes.first()),
-            bytes(self.bytes.last()),
+            match self.bytes.len() {
+                own if own == 0 || own >= days as usize => bytes(self.bytes.last()),
+                own => format!("{} (day {own})", bytes(self.bytes.last())),
+            },
             text(self.bytes_a_day().map(|bytes| bytes / MB), 3),
             text(read.map(|cost| cost.cpu_seconds), 4),
             text(read.map(|cost| cost.wall_seconds), 4),
@@ -102,6 +105,7 @@ impl Figures {
             text(self.export.map(|cost| cost.cpu_seconds), 2),
             text(self.export.map(|cost| cost.wall_seconds), 2),
             remarks.join("; "),
+            self.version.clone(),
         ]
         .iter()
         .map(|cell| format!("| {cell} "))
@@ -188,6 +192,6 @@ mod tests {
     fn an_empty_row_has_as_many_cells_as_the_header() {
         let cells = |line: &str| line.matches('|').count();
         let header = super::HEADER.lines().next().map(cells);
-        assert_eq!(header, Some(cells(&Figures::default().row())));
+        assert_eq!(header, Some(cells(&Figures::default().row(31))));
     }
 }

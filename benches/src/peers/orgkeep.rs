@@ -1,6 +1,7 @@
 //! Orgkeep's own rows: the real daemon, asked over its socket, the org served over HTTP.
 
 use std::path::Path;
+use std::time::Duration;
 
 use anyhow::Context;
 use okta_sim::OktaSim;
@@ -15,8 +16,13 @@ use crate::socket::Socket;
 /// How often one object is read by a whole `orgkeepctl`, and within the daemon.
 const CTL_READS: usize = 25;
 const DAEMON_READS: usize = 300;
-/// How often each diff is asked for.
+/// How often each diff is asked for, unless the first answers took so long together; and how long one may take before its
+/// stream is broken off.
 const DIFFS: usize = 5;
+const DIFFS_BUDGET: Duration = Duration::from_secs(15);
+const DIFF_BUDGET: Duration = Duration::from_secs(60);
+/// How long a check or an export may take.
+const JOB_BUDGET: Duration = Duration::from_secs(300);
 
 /// The daemon, and what was measured of it.
 #[derive(Debug)]
@@ -30,6 +36,8 @@ pub(super) struct Orgkeep {
     /// How many objects the last snapshot holds, and how many each later day changed.
     pub(super) objects: u64,
     pub(super) changes: Vec<u64>,
+    /// The requests of each backup, and the fewest that list everything once.
+    requests: Vec<(u64, u64)>,
     reads: Reads,
 }
 
@@ -47,6 +55,8 @@ struct Reads {
 struct PerChange {
     changes: u64,
     wall_seconds: f64,
+    /// Whether that are all; otherwise the stream was broken off when its time was up.
+    whole: bool,
 }
 
 impl Orgkeep {
@@ -66,12 +76,14 @@ impl Orgkeep {
             snapshots: Vec::new(),
             objects: 0,
             changes: Vec::new(),
+            requests: Vec::new(),
             reads: Reads::default(),
         })
     }
 
     /// The day's backup.
-    pub(super) fn back_up(&mut self) -> anyhow::Result<()> {
+    pub(super) fn back_up(&mut self, okta: &OktaSim) -> anyhow::Result<()> {
+        okta.clear_requests();
         let before = self.installation.usage()?;
         self.installation.forget_peak()?;
         let job = self
@@ -83,6 +95,11 @@ impl Orgkeep {
             wall_seconds: job_seconds(&job)?,
             peak_bytes: after.memory_peak_bytes,
         };
+        let requests = job.pointer("/progress/requests").and_then(Value::as_u64);
+        let fewest = okta.minimum_requests().values().sum::<usize>() as u64;
+        self.requests
+            .push((requests.context("a job without requests")?, fewest));
+        okta.clear_requests();
         let made = |field: &str| job.pointer(&format!("/result/{field}"));
         let snapshot = made("snapshot").and_then(Value::as_str);
         self.snapshots
@@ -119,13 +136,11 @@ impl Orgkeep {
     fn job(&self, arguments: &[&str]) -> anyhow::Result<Cost> {
         let before = self.installation.usage()?;
         self.installation.forget_peak()?;
-        let began = start();
-        self.installation.ctl(arguments)?;
-        let wall_seconds = began.elapsed().as_secs_f64();
+        let ctl = self.installation.ctl_cost_within(arguments, JOB_BUDGET)?;
         let after = self.installation.usage()?;
         Ok(Cost {
             cpu_seconds: after.cpu_seconds - before.cpu_seconds,
-            wall_seconds,
+            wall_seconds: ctl.wall_seconds,
             peak_bytes: after.memory_peak_bytes,
         })
     }
@@ -156,8 +171,9 @@ impl Orgkeep {
                 continue;
             };
             let path = format!("/v1/diff?from={from}&to={to}");
-            let plain = diff(&mut socket, &path)?;
-            let attributes = diff(&mut socket, &format!("{path}&attributes=true"))?;
+            let socket = self.installation.socket();
+            let plain = diff(&socket, &path)?;
+            let attributes = diff(&socket, &format!("{path}&attributes=true"))?;
             self.reads.diff_plain.push(plain);
             self.reads.diff_attributes.push(attributes);
         }
@@ -179,15 +195,26 @@ impl Orgkeep {
                 milliseconds(reads.daemon_wall)
             ),
         ];
+        if let Some(((first, fewest), days)) = self.requests.split_first() {
+            let middle = |figures: Vec<u64>| {
+                median(figures.into_iter().map(float).collect()).unwrap_or_default()
+            };
+            words.push(format!(
+                "Requests (the fewest that list everything once): first backup {first} ({fewest}), a later day {:.0} ({:.0}) (medians)",
+                middle(days.iter().map(|(made, _)| *made).collect()),
+                middle(days.iter().map(|(_, fewest)| *fewest).collect()),
+            ));
+        }
         for (name, diffs) in [
             ("names", &reads.diff_plain),
             ("names and attributes", &reads.diff_attributes),
         ] {
             for diff in diffs {
                 words.push(format!(
-                    "Diff of {} changes with {name}: {}",
+                    "Diff, {} changes with {name}: {}{}",
                     diff.changes,
-                    milliseconds(Some(diff.wall_seconds))
+                    milliseconds(Some(diff.wall_seconds)),
+                    if diff.whole { "" } else { ", then broken off" }
                 ));
             }
         }
@@ -239,7 +266,7 @@ impl Orgkeep {
         for (diffs, what, unit, at_most, scale) in [
             (
                 &self.reads.diff_plain,
-                "diff, ids and kinds, of 1,000 changes",
+                "diff, ids and kinds (with names, as the API gives them), of 1,000 changes",
                 "ms",
                 10.0,
                 1e6,
@@ -260,17 +287,20 @@ impl Orgkeep {
     }
 }
 
-fn diff(socket: &mut Socket, path: &str) -> anyhow::Result<PerChange> {
+/// Asks for a diff a few times, each on a connection of its own.
+fn diff(socket: &Path, path: &str) -> anyhow::Result<PerChange> {
     let mut walls = Vec::new();
     let mut changes = 0;
-    for _ in 0..DIFFS {
+    let mut whole = true;
+    while whole && walls.len() < DIFFS && walls.iter().sum::<f64>() < DIFFS_BUDGET.as_secs_f64() {
+        let mut connection = Socket::connect(socket)?;
         let began = start();
-        let body = socket.get(path)?;
+        (changes, whole) = connection.count_lines(path, began + DIFF_BUDGET)?;
         walls.push(began.elapsed().as_secs_f64());
-        changes = body.iter().filter(|byte| **byte == b'\n').count() as u64;
     }
     Ok(PerChange {
         changes,
         wall_seconds: median(walls).context("no measurement")?,
+        whole,
     })
 }

@@ -9,7 +9,7 @@
 //! | `FILE`, `OBJECT` | the file that holds the object to be read, relative to `SRC`, and the object's id |
 //! | `OUT` | an empty directory to restore into |
 //! | `BENCH`, `PARENTS` | this program, and its file of parents |
-//! | `LEVEL` | the level of the solid archives |
+//! | `LEVEL`, `SOLID_LEVEL` | the level of zstd for the changed lines, and for all days |
 
 /// What a tool is fed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -20,6 +20,19 @@ pub(super) enum Source {
     Trees,
 }
 
+/// Which tables a row is part of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Part {
+    /// All.
+    Always,
+    /// Those of days on which nobody signs in.
+    Quiet,
+    /// Those of small orgs.
+    Small,
+    /// Those of small orgs in which nobody signs in.
+    SmallAndQuiet,
+}
+
 /// A tool, or one way of using it.
 #[derive(Debug)]
 pub(super) struct Tool {
@@ -28,6 +41,7 @@ pub(super) struct Tool {
     /// Whether what it keeps is encrypted.
     pub(super) sealed: bool,
     pub(super) source: Source,
+    pub(super) part: Part,
     /// Prints its version; fails where it is not installed.
     pub(super) version: &'static str,
     /// Its settings; `{REPO}`, `{CACHE}` and `{SRC}` are filled in. Only the tool's own processes see them.
@@ -49,6 +63,7 @@ const RESTIC: Tool = Tool {
     name: "restic",
     sealed: true,
     source: Source::Dumps,
+    part: Part::Always,
     version: "restic version",
     environment: &[
         ("RESTIC_REPOSITORY", "{REPO}"),
@@ -71,6 +86,7 @@ const RUSTIC: Tool = Tool {
     name: "rustic",
     sealed: true,
     source: Source::Dumps,
+    part: Part::Small,
     version: "rustic --version",
     environment: &[
         ("RUSTIC_REPOSITORY", "{REPO}"),
@@ -93,6 +109,7 @@ const BORG: Tool = Tool {
     name: "borg",
     sealed: true,
     source: Source::Dumps,
+    part: Part::Always,
     version: "borg --version",
     environment: &[
         ("BORG_REPO", "{REPO}"),
@@ -114,6 +131,7 @@ const BUPSTASH: Tool = Tool {
     name: "bupstash",
     sealed: true,
     source: Source::Dumps,
+    part: Part::Always,
     version: "bupstash version",
     environment: &[
         ("BUPSTASH_REPOSITORY", "{REPO}"),
@@ -137,6 +155,7 @@ const GIT: Tool = Tool {
     name: "git, gc every 5 days",
     sealed: false,
     source: Source::Dumps,
+    part: Part::Always,
     version: "git --version",
     environment: &[("GIT_DIR", "{REPO}"), ("GIT_WORK_TREE", "{SRC}")],
     setup: "git init --quiet; git config gc.auto 0; git config user.name bench; git config user.email bench@localhost",
@@ -152,6 +171,7 @@ const ENGINE: Tool = Tool {
     name: "Orgkeep's engine, rescan of ready NDJSON",
     sealed: true,
     source: Source::Dumps,
+    part: Part::Always,
     version: "\"$BENCH\" --version",
     environment: &[],
     setup: "",
@@ -174,7 +194,8 @@ const TAR: Tool = Tool {
     name: "tar + zstd",
     sealed: false,
     source: Source::Dumps,
-    version: "zstd --version",
+    part: Part::Small,
+    version: "echo \"zstd $(zstd --version | grep -o 'v[0-9.]*[0-9]')\"",
     environment: &[],
     setup: "mkdir \"$REPO\"",
     first: None,
@@ -187,15 +208,21 @@ const TAR: Tool = Tool {
     restore: Some("zstd -qdc \"$REPO/$DAY.tar.zst\" | tar -x -C \"$OUT\""),
 };
 
+const ZSTD: &str = "echo \"zstd $(zstd --version | grep -o 'v[0-9.]*[0-9]'), level $LEVEL\"";
+const ZSTD_SOLID: &str =
+    "echo \"zstd $(zstd --version | grep -o 'v[0-9.]*[0-9]'), level $SOLID_LEVEL\"";
+
 const LIMIT_CHANGES: Tool = Tool {
-    name: "limit: zstd -19 --long=31 of day 1 and the changed lines",
+    name: "limit: zstd --long=31 of day 1 and the changed lines",
+    part: Part::Quiet,
+    version: ZSTD,
     first: Some(
-        "cat \"$SRC\"/*.ndjson > \"$CACHE/kept\"; zstd -q -f -19 --long=31 \"$CACHE/kept\" -o \"$REPO/all.zst\"",
+        "cat \"$SRC\"/*.ndjson > \"$CACHE/kept\"; zstd -q -f \"-$LEVEL\" --long=31 \"$CACHE/kept\" -o \"$REPO/all.zst\"",
     ),
     daily: "cat \"$CHANGES\"/*.ndjson >> \"$CACHE/kept\"",
     upkeep: Some((
         0,
-        "zstd -q -f -19 --long=31 \"$CACHE/kept\" -o \"$REPO/all.zst\"",
+        "zstd -q -f \"-$LEVEL\" --long=31 \"$CACHE/kept\" -o \"$REPO/all.zst\"",
     )),
     read: None,
     check: Some("zstd -qt --long=31 \"$REPO\"/*.zst"),
@@ -205,13 +232,15 @@ const LIMIT_CHANGES: Tool = Tool {
 
 const LIMIT_SOLID: Tool = Tool {
     name: "limit: one solid zstd --long=31 of all days",
+    part: Part::SmallAndQuiet,
+    version: ZSTD_SOLID,
     first: Some(
-        "cat \"$SRC\"/*.ndjson > \"$CACHE/kept\"; zstd -q -f \"-$LEVEL\" --long=31 \"$CACHE/kept\" -o \"$REPO/all.zst\"",
+        "cat \"$SRC\"/*.ndjson > \"$CACHE/kept\"; zstd -q -f \"-$SOLID_LEVEL\" --long=31 \"$CACHE/kept\" -o \"$REPO/all.zst\"",
     ),
     daily: "cat \"$SRC\"/*.ndjson >> \"$CACHE/kept\"",
     upkeep: Some((
         0,
-        "zstd -q -f \"-$LEVEL\" --long=31 \"$CACHE/kept\" -o \"$REPO/all.zst\"",
+        "zstd -q -f \"-$SOLID_LEVEL\" --long=31 \"$CACHE/kept\" -o \"$REPO/all.zst\"",
     )),
     ..LIMIT_CHANGES
 };
@@ -226,6 +255,7 @@ pub(super) const TOOLS: &[Tool] = &[
     BORG,
     Tool {
         name: "borg, 2 KiB chunks, zstd",
+        part: Part::Small,
         daily: "borg create --chunker-params buzhash,10,16,11,1023 --compression zstd \"::$DAY\" .",
         ..BORG
     },
@@ -234,26 +264,31 @@ pub(super) const TOOLS: &[Tool] = &[
     Tool {
         name: "bupstash, a file for each object",
         source: Source::Trees,
+        part: Part::SmallAndQuiet,
         ..BUPSTASH
     },
     Tool {
         name: "restic, a file for each object",
         source: Source::Trees,
+        part: Part::SmallAndQuiet,
         ..RESTIC
     },
     Tool {
         name: "rustic, a file for each object",
         source: Source::Trees,
+        part: Part::SmallAndQuiet,
         ..RUSTIC
     },
     Tool {
         name: "borg, a file for each object",
         source: Source::Trees,
+        part: Part::SmallAndQuiet,
         ..BORG
     },
     Tool {
         name: "git, gc every 5 days, a file for each object",
         source: Source::Trees,
+        part: Part::SmallAndQuiet,
         ..GIT
     },
     LIMIT_CHANGES,

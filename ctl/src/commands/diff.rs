@@ -19,6 +19,9 @@ pub(crate) struct Arguments {
     /// Show what changed attribute by attribute
     #[arg(long)]
     attributes: bool,
+    /// Leave the names out, which spares reading the objects
+    #[arg(long, conflicts_with = "attributes")]
+    no_names: bool,
     /// The domain that `latest` and `@TIME` are about
     #[arg(long)]
     domain: Option<String>,
@@ -40,6 +43,9 @@ pub(crate) fn run(arguments: &Arguments, context: &mut Context) -> Result<Exit, 
         .with_some("domain", domain.as_deref());
     if arguments.attributes {
         endpoint = endpoint.with("attributes", "true");
+    }
+    if arguments.no_names {
+        endpoint = endpoint.with("names", "false");
     }
     let lines = context.print_stream(&endpoint, &mut |output, line| {
         let change =

@@ -86,7 +86,7 @@ pub struct CheckResult {
 /// One thing that is wrong in the store.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct CheckProblem {
-    /// What it is about: `record`, `checkpoint`, `marker`, `moves`, `pack`, `chunk`, `keys`, `registration`, `index` or `foreign`.
+    /// What it is about: `record`, `checkpoint`, `marker`, `moves`, `pack`, `chunk`, `keys`, `registration`, `state_key`, `id_map`, `audit_head`, `index` or `foreign`.
     pub kind: String,
     /// The domain's name, or null.
     pub domain: Option<String>,

@@ -248,8 +248,8 @@ pub(crate) fn diff(app: &Arc<App>, call: &Call) -> Result<Answer, Problem> {
         of.as_ref(),
     )?;
     let to = call.query("to").ok_or_else(|| missing("to"))?.to_owned();
-    let attributes = call.query_as::<bool>("attributes")?.unwrap_or(false) && call.sees_names();
-    let names = call.sees_names();
+    let names = call.query_as::<bool>("names")?.unwrap_or(true) && call.sees_names();
+    let attributes = call.query_as::<bool>("attributes")?.unwrap_or(false) && names;
     let store = app.stores.domain(app, from.domain)?;
     let mut to_info = None;
     if to != "live" {

@@ -147,7 +147,7 @@ pub(crate) fn keys(app: &Arc<App>, _call: &Call) -> Result<Answer, Problem> {
 pub(crate) fn audit(app: &Arc<App>, call: &Call) -> Result<Answer, Problem> {
     let state = app.state()?;
     if call.query_as::<bool>("verify")?.unwrap_or(false) {
-        return Answer::ok(&state.audit_verify(recovery::audit_witness(app).unwrap_or_default())?);
+        return Answer::ok(&state.audit_verify(recovery::audit_witness(app)?)?);
     }
     let limit = call.limit()?;
     let after = call.after(|text| text.parse::<u64>().ok())?.unwrap_or(0);

@@ -53,11 +53,11 @@ pub(super) fn run(app: &Arc<App>, live: &Arc<Live>) -> Result<Done, Failure> {
     for domain in &report.domains {
         add(app, live, domain, &mut done)?;
     }
-    let kept = recovery::damaged_registrations(app)?;
+    let kept = recovery::damaged(app)?;
     done.problems_found += kept.len() as u64;
-    let mended = recovery::mend_registrations(app, &kept)?;
+    let mended = recovery::mend(app, &kept)?;
     done.rewritten.extend(mended);
-    done.problems.extend(recovery::damaged_registrations(app)?);
+    done.problems.extend(recovery::damaged(app)?);
     done.whole = report.is_whole() && done.problems.is_empty();
     Ok(Done {
         with_errors: !done.whole,

@@ -155,7 +155,7 @@ pub(super) fn check(app: &Arc<App>, live: &Arc<Live>) -> Result<Done, Failure> {
             Err(error) => return Err(Problem::from(error).into()),
         }
     }
-    problems.extend(recovery::damaged_registrations(app)?);
+    problems.extend(recovery::damaged(app)?);
     Ok(Done {
         with_errors: !problems.is_empty(),
         items: damaged_items(&problems),

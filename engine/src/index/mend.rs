@@ -4,7 +4,9 @@ use std::collections::HashMap;
 
 use rusqlite::{Connection, OptionalExtension, Transaction, params};
 
-use super::{Result, Space, VERSION_COLUMNS, Version, collect, integer, spaces, unsigned};
+use super::{
+    Place, Result, Space, VERSION_COLUMNS, Version, collect, integer, lasting, spaces, unsigned,
+};
 use crate::chunk::Key;
 use crate::id::{DomainId, SnapshotId};
 
@@ -17,10 +19,18 @@ pub(crate) fn versions_in_chunk(
     let mut statement = connection.prepare_cached(&format!(
         "SELECT {VERSION_COLUMNS} FROM version WHERE space = ?1 AND place >= ?2 AND place < ?3 ORDER BY place, first"
     ))?;
-    collect(statement.query_map(
+    let mut versions = collect(statement.query_map(
         params![space, chunk << 16, (chunk + 1) << 16],
         Version::read,
-    )?)
+    )?)?;
+    let lasting = lasting::after(connection, space, None, usize::MAX)?.into_iter();
+    versions.extend(lasting.filter(|version| place(version).is_some_and(|at| at.chunk() == chunk)));
+    versions.sort_by_key(|version| (place(version), version.first));
+    Ok(versions)
+}
+
+fn place(version: &Version) -> Option<Place> {
+    version.body.map(|(place, _)| place)
 }
 
 /// The versions that begin with a snapshot, in order of their keys.
@@ -68,11 +78,16 @@ pub(crate) fn set_fingerprint(
     first: u32,
     fingerprint: i64,
 ) -> Result<()> {
-    transaction
+    let changed = transaction
         .prepare_cached(
             "UPDATE version SET fingerprint = ?5 WHERE space = ?1 AND parent = ?2 AND key = ?3 AND first = ?4",
         )?
         .execute(params![space, key.parent, key.key, first, fingerprint])?;
+    if changed == 0 {
+        let mut lasting = lasting::Editor::new(transaction, space);
+        lasting.set_fingerprint(key, fingerprint)?;
+        lasting.finish()?;
+    }
     Ok(())
 }
 

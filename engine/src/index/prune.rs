@@ -6,7 +6,7 @@ use rusqlite::{Connection, Transaction, params};
 
 use super::{
     IndexError, PackRow, Place, Result, Space, VERSION_COLUMNS, Version, collect, domain_no,
-    ensure_domain, insert_packs, integer, spaces, unsigned,
+    each_merged, ensure_domain, insert_packs, integer, lasting, spaces, unsigned,
 };
 use crate::chunk::Key;
 use crate::id::{DomainId, PackId};
@@ -64,11 +64,7 @@ pub(crate) fn each_version(
     let mut statement = connection.prepare_cached(&format!(
         "SELECT {VERSION_COLUMNS} FROM version WHERE space = ?1 ORDER BY parent, key, first"
     ))?;
-    let mut rows = statement.query([space])?;
-    while let Some(row) = rows.next()? {
-        see(Version::read(row)?);
-    }
-    Ok(())
+    each_merged(connection, space, &mut statement, see)
 }
 
 /// Drops the versions of a domain that were there only between two snapshots, and lets others begin or end with the later one; gives how many were dropped.
@@ -217,6 +213,7 @@ pub(crate) fn follow(
         let mut delete = transaction.prepare_cached(
             "DELETE FROM version WHERE space = ?1 AND parent = ?2 AND key = ?3 AND first = ?4",
         )?;
+        let mut lasting = lasting::Editor::new(transaction, space);
         let mut dropped = Vec::new();
         for (version, place, pack, chunk) in found {
             let Key { parent, key } = version.key;
@@ -225,14 +222,19 @@ pub(crate) fn follow(
                 Target::To(pack, chunk, ordinal) => Place::new(number(pack, chunk)?, ordinal),
                 Target::Lost => Place::LOST,
                 Target::Dropped => {
-                    delete.execute(params![space, parent, key, version.first])?;
+                    if delete.execute(params![space, parent, key, version.first])? == 0 {
+                        lasting.take(version.key)?;
+                    }
                     dropped.push(version.key);
                     continue;
                 }
             };
-            point.execute(params![space, parent, key, version.first, to.0])?;
+            if point.execute(params![space, parent, key, version.first, to.0])? == 0 {
+                lasting.point(version.key, to)?;
+            }
             followed.moved += 1;
         }
+        lasting.finish()?;
         followed.dropped += dropped.len() as u64;
         forget_parents(transaction, space, &dropped)?;
         for (bucket, chunk, _) in super::observations(transaction, space)? {

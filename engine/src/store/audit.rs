@@ -1,8 +1,11 @@
 //! What [`check`](crate::check) looks at in one domain.
 
+mod expected;
+
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::domain::{LastChunk, Markers, chain};
+use self::expected::Expected;
+use super::domain::{Markers, chain};
 use super::merged::Served;
 use super::reindex::StoreProblem;
 use super::{DomainStore, StoreError};
@@ -14,9 +17,6 @@ use crate::index::{self, ChunkRow, SnapshotRow, mend};
 use crate::keys::{DomainKeys, KeyError, KeyProvider};
 use crate::monitor::{Monitor, Progress};
 use crate::pack::{Kind, PackError, open_chunk, read_directory};
-
-/// Rows of the index that are read at once.
-const ROWS_AT_ONCE: usize = 64 * 1024;
 
 /// A record, merged or not, and what it needs before it; or why it cannot be read.
 struct Told {
@@ -48,12 +48,13 @@ impl DomainStore {
         report: &mut CheckReport,
     ) -> Result<(), StoreError> {
         let named = self.check_records(monitor, report)?;
-        self.check_packs(&named, read_data, monitor, report)?;
-        if read_data {
-            self.check_versions(monitor, report)
+        let mut expected = if read_data {
+            Some(Expected::read(&self.shared, monitor)?)
         } else {
-            Ok(())
-        }
+            None
+        };
+        self.check_packs(&named, expected.as_mut(), monitor, report)?;
+        expected.map_or(Ok(()), |expected| self.compare_rest(expected, report))
     }
 
     /// A problem with one of the domain's blobs.
@@ -301,7 +302,7 @@ impl DomainStore {
     fn check_packs(
         &self,
         named: &Named,
-        read_data: bool,
+        mut expected: Option<&mut Expected>,
         monitor: &dyn Monitor,
         report: &mut CheckReport,
     ) -> Result<(), StoreError> {
@@ -342,8 +343,8 @@ impl DomainStore {
             if *bytes != blob.bytes {
                 let what = format!("it has {} bytes and should have {bytes}", blob.bytes);
                 self.report_pack(&blob.name, pack, what, report)?;
-            } else if read_data {
-                self.check_pack(&blob.name, pack, report)?;
+            } else if let Some(expected) = expected.as_deref_mut() {
+                self.check_pack(&blob.name, pack, expected, report)?;
             }
             monitor.report(Progress::Done {
                 object_type: None,
@@ -421,11 +422,12 @@ impl DomainStore {
         Ok(())
     }
 
-    /// Opens every chunk of a pack, and compares what the index says of it.
+    /// Opens every chunk of a pack, and compares what the index says of it and expects in it.
     fn check_pack(
         &self,
         name: &str,
         pack: PackId,
+        expected: &mut Expected,
         report: &mut CheckReport,
     ) -> Result<(), StoreError> {
         let shared = &self.shared;
@@ -466,7 +468,9 @@ impl DomainStore {
                     let what = "the index says otherwise where a chunk of it lies";
                     Some((ProblemKind::Index, what.to_owned()))
                 }
-                (Ok(_), Some(_)) => None,
+                (Ok(view), Some((no, _))) => self
+                    .compare(*no, view, expected, report)?
+                    .map(|what| (ProblemKind::Chunk, what)),
             };
             if let Some((kind, mut what)) = found {
                 if kind == ProblemKind::Chunk && entry.kind == Kind::Observations {
@@ -482,52 +486,6 @@ impl DomainStore {
                     self.concerned(*no, row, &mut problem)?;
                 }
                 report.problems.push(problem);
-            }
-        }
-        Ok(())
-    }
-
-    /// Compares each version that the index names with what lies in its place.
-    ///
-    /// Chunks that do not open have been reported with their packs.
-    fn check_versions(
-        &self,
-        monitor: &dyn Monitor,
-        report: &mut CheckReport,
-    ) -> Result<(), StoreError> {
-        let shared = &self.shared;
-        let spaces = index::spaces(&shared.inner.index.read(), shared.domain)?;
-        for (code, space) in spaces {
-            let mut after = None;
-            loop {
-                stop(monitor)?;
-                let mut versions =
-                    index::bodies(&shared.inner.index.read(), space, after, ROWS_AT_ONCE)?;
-                let Some(last) = versions.last() else { break };
-                after = Some((last.key, last.first));
-                versions.sort_unstable_by_key(|version| version.body.map(|(place, _)| place));
-                let mut last = LastChunk::default();
-                for version in &versions {
-                    match shared.body(version, &mut last) {
-                        Ok(_) => report.versions += 1,
-                        Err(StoreError::Lost) => report.lost += 1,
-                        Err(StoreError::Pack { .. } | StoreError::Blob(_)) => {}
-                        Err(StoreError::Mismatch { what }) => {
-                            let object_type = ObjectType::from_code(code);
-                            let objects = match object_type {
-                                Some(known) => vec![(known, shared.id_text(known, version.key)?)],
-                                None => Vec::new(),
-                            };
-                            report.problems.push(Problem {
-                                kind: ProblemKind::Index,
-                                types: object_type.into_iter().collect(),
-                                objects,
-                                ..self.problem("", format!("the index expects {what}"))
-                            });
-                        }
-                        Err(error) => return Err(error),
-                    }
-                }
             }
         }
         Ok(())

@@ -33,7 +33,7 @@ impl Places {
     }
 
     /// A chunk's pack, and its place in it.
-    pub(super) fn place(&self, chunk: i64) -> Option<(PackId, usize)> {
+    fn place(&self, chunk: i64) -> Option<(PackId, usize)> {
         self.chunks.get(&chunk).copied()
     }
 
@@ -51,6 +51,29 @@ impl Places {
         self.table.push((pack, bytes));
         self.in_table.insert(pack, at);
         Ok((at, place))
+    }
+
+    /// Where a type's observations lie, without the buckets for which `is_told` says so, by the bucket and the chunk's place.
+    pub(super) fn observations(
+        &mut self,
+        read: &Connection,
+        space: Space,
+        is_told: impl Fn(u32, Option<(PackId, usize)>) -> bool,
+    ) -> Result<Vec<Observations>, StoreError> {
+        let mut found = Vec::new();
+        for (bucket, chunk, digest) in index::observations(read, space)? {
+            if is_told(bucket, self.place(chunk)) {
+                continue;
+            }
+            let (pack, chunk) = self.of(chunk)?;
+            found.push(Observations {
+                bucket,
+                pack,
+                chunk,
+                digest,
+            });
+        }
+        Ok(found)
     }
 }
 
@@ -325,23 +348,12 @@ fn gather_type(
         Some((place, _)) => bodies.push(place),
         None => related.push(version.key),
     })?;
-    let runs = runs_of(bodies, places)?;
-    let mut observations = Vec::new();
-    for (bucket, chunk, digest) in index::observations(read, space)? {
-        let (pack, chunk) = places.of(chunk)?;
-        observations.push(Observations {
-            bucket,
-            pack,
-            chunk,
-            digest,
-        });
-    }
     Ok(TypeDelta {
         type_code,
-        runs,
+        runs: runs_of(bodies, places)?,
         removed: Vec::new(),
         related,
-        observations,
+        observations: places.observations(read, space, |_, _| false)?,
     })
 }
 

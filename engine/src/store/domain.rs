@@ -60,6 +60,16 @@ pub(super) struct Opened {
     view: Arc<ChunkView>,
 }
 
+impl Opened {
+    pub(super) fn pack(&self) -> PackId {
+        self.pack
+    }
+
+    pub(super) fn view(&self) -> &ChunkView {
+        &self.view
+    }
+}
+
 /// One domain of the store, with its keys: snapshots are written and read through it.
 #[derive(Clone)]
 pub struct DomainStore {
@@ -239,7 +249,7 @@ impl DomainStore {
         &self,
         from: SnapshotId,
         to: SnapshotId,
-        see: &mut dyn FnMut(Change, &Sides) -> Result<(), StoreError>,
+        see: &mut dyn FnMut(Change, Sides) -> Result<(), StoreError>,
     ) -> Result<(), StoreError> {
         let from = self.sequence_of(from)?;
         let to = self.sequence_of(to)?;
@@ -264,28 +274,48 @@ impl DomainStore {
                     object_type,
                     id: self.shared.id_text(object_type, key)?,
                 };
-                see(change, &sides)?;
+                see(change, sides)?;
             }
         }
         Ok(())
     }
 
-    /// The bodies of an object before and after a change, neither if one is lost; chunks are looked for as `last` says.
+    /// The bodies of objects before and after their changes, neither if one is lost; without `both` only the later one that there is.
+    ///
+    /// They are read in the order in which they lie: in the order of their keys most of the time goes into finding rows in chunks.
     pub(crate) fn sides(
         &self,
-        sides: &Sides,
-        last: &mut LastSides,
-    ) -> Result<[Option<Vec<u8>>; 2], StoreError> {
-        let body = |version: &Option<Version>, last: &mut LastChunk| {
-            let body = version.as_ref().map(|found| self.shared.body(found, last));
-            Ok::<_, StoreError>(body.transpose()?.map(|(body, _)| body))
-        };
-        let before = body(&sides.before, &mut last.before);
-        let after = body(&sides.after, &mut last.after);
-        match (before, after) {
-            (Err(StoreError::Lost), _) | (_, Err(StoreError::Lost)) => Ok([None, None]),
-            (before, after) => Ok([before?, after?]),
+        changes: &[(Change, Sides)],
+        both: bool,
+    ) -> Result<Vec<[Option<Vec<u8>>; 2]>, StoreError> {
+        let mut wanted = Vec::new();
+        for (at, (_, Sides { before, after })) in changes.iter().enumerate() {
+            wanted.extend(after.map(|version| (version, at, 1)));
+            let before = before.filter(|_| both || after.is_none());
+            wanted.extend(before.map(|version| (version, at, 0)));
         }
+        wanted.sort_unstable_by_key(|(version, ..)| version.body.map(|(place, _)| place));
+        let mut bodies = vec![[None, None]; changes.len()];
+        let mut lost = Vec::new();
+        let mut last = LastChunk::default();
+        for (version, at, side) in wanted {
+            let body = match self.shared.body(&version, &mut last) {
+                Err(StoreError::Lost) => {
+                    lost.push(at);
+                    continue;
+                }
+                body => body?.0,
+            };
+            if let Some(place) = bodies.get_mut(at).and_then(|sides| sides.get_mut(side)) {
+                *place = Some(body);
+            }
+        }
+        for at in lost {
+            if let Some(sides) = bodies.get_mut(at) {
+                *sides = [None, None];
+            }
+        }
+        Ok(bodies)
     }
 
     fn sequence_of(&self, snapshot: SnapshotId) -> Result<u32, StoreError> {
@@ -520,13 +550,6 @@ pub(super) fn ids_hold_parent(object_type: ObjectType) -> bool {
 pub(crate) struct Sides {
     before: Option<Version>,
     after: Option<Version>,
-}
-
-/// The chunks that were read last on both sides.
-#[derive(Debug, Default)]
-pub(crate) struct LastSides {
-    before: LastChunk,
-    after: LastChunk,
 }
 
 impl Sides {

@@ -13,7 +13,7 @@ use crate::chunk::Key;
 use crate::id::{PackId, SnapshotId};
 use crate::index::{self, NameText, SnapshotRow, Space, mend};
 use crate::keys::KeyProvider;
-use crate::record::{Merged, NewId, Observations, Record, TypeDelta};
+use crate::record::{Merged, NewId, Record, TypeDelta};
 
 /// What the intact records of a domain say that the index does not keep.
 #[derive(Default)]
@@ -95,14 +95,62 @@ impl DomainStore {
         let shared = &self.shared;
         let all = shared.known_snapshots()?;
         let mut written = self.rewrite_records(&all)?;
-        let prefix = format!("{}/checkpoints/", shared.domain);
-        let checkpoints = shared.inner.blobs.list(&prefix)?.into_iter();
-        let checkpoints =
-            checkpoints.filter_map(|blob| blob.name.strip_prefix(&prefix)?.parse().ok());
-        let (checkpoints, mut aside) = self.rewrite_checkpoints(&checkpoints.collect())?;
+        let checkpoints = self.checkpoints()?.into_iter().collect();
+        let (checkpoints, mut aside) = self.rewrite_checkpoints(&checkpoints)?;
         written.extend(checkpoints);
         aside.extend(self.set_aside(name)?);
         Ok((written, aside))
+    }
+
+    /// Writes the records anew that name a pack of which the index knows nothing, by where rows lie now: the list that says where those of the pack went is
+    /// gone, or they were lost before the index was rebuilt. Only then may the pack be given up. Gives what was written, and where the old checkpoints are.
+    pub(crate) fn do_without_unknown(
+        &self,
+        packs: &BTreeSet<PackId>,
+    ) -> Result<(Vec<String>, Vec<String>), StoreError> {
+        let shared = &self.shared;
+        let mut unknown = BTreeSet::new();
+        for pack in packs {
+            if index::chunks_of(&shared.inner.index.read(), *pack)?.is_empty() {
+                unknown.insert(*pack);
+            }
+        }
+        if unknown.is_empty() {
+            return Ok((Vec::new(), Vec::new()));
+        }
+        let names_one = |record: &Record| record.packs.iter().any(|(id, _)| unknown.contains(id));
+        let mut records = BTreeSet::new();
+        for snapshot in shared.known_snapshots()? {
+            if self
+                .intact_record(snapshot)?
+                .is_some_and(|record| names_one(&record))
+            {
+                records.insert(snapshot);
+            }
+        }
+        let mut checkpoints = BTreeSet::new();
+        for snapshot in self.checkpoints()? {
+            match shared.read_checkpoint(snapshot) {
+                Ok(checkpoint) if names_one(&checkpoint.state) => {
+                    checkpoints.insert(snapshot);
+                }
+                Ok(_) | Err(StoreError::Record { .. }) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        let mut written = self.rewrite_records(&records)?;
+        let (checkpoints, aside) = self.rewrite_checkpoints(&checkpoints)?;
+        written.extend(checkpoints);
+        Ok((written, aside))
+    }
+
+    /// The snapshots that have a checkpoint.
+    fn checkpoints(&self) -> Result<Vec<SnapshotId>, StoreError> {
+        let prefix = format!("{}/checkpoints/", self.shared.domain);
+        let blobs = self.shared.inner.blobs.list(&prefix)?.into_iter();
+        Ok(blobs
+            .filter_map(|blob| blob.name.strip_prefix(&prefix)?.parse().ok())
+            .collect())
     }
 
     /// Writes the records of snapshots anew from what the index has of them; damaged ones are moved aside first. Gives the blobs.
@@ -403,25 +451,14 @@ fn delta_of(
     let bodies = begun
         .iter()
         .filter_map(|version| version.body.map(|(place, _)| place));
-    let mut observations = Vec::new();
-    for (bucket, chunk, digest) in index::observations(read, space)? {
-        let place = places.place(chunk);
-        if place.is_some() && told.observations.get(&(type_code, bucket)).copied() == place {
-            continue;
-        }
-        let (pack, chunk) = places.of(chunk)?;
-        observations.push(Observations {
-            bucket,
-            pack,
-            chunk,
-            digest,
-        });
-    }
+    let is_told = |bucket: u32, place: Option<(PackId, usize)>| {
+        place.is_some() && told.observations.get(&(type_code, bucket)).copied() == place
+    };
     Ok(TypeDelta {
         type_code,
         removed: removed.collect(),
         related: related.collect(),
         runs: runs_of(bodies.collect(), places)?,
-        observations,
+        observations: places.observations(read, space, is_told)?,
     })
 }

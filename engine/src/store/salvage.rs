@@ -92,7 +92,7 @@ impl DomainStore {
                 }
                 Ok(None) => {}
                 // It cannot be read at all, and stays where it is.
-                Err(StoreError::Blob(error)) => {
+                Err(StoreError::Blob(error)) if shared.inner.blobs.get(&name).is_err() => {
                     tracing::warn!(%pack, %error, "A damaged pack could not be copied");
                 }
                 Err(error) => return Err(error),

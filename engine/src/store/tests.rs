@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use proptest::prelude::*;
+use proptest::test_runner::RngSeed;
 
 use super::*;
 use crate::blobs::{Fault, Local, Memory};
@@ -36,6 +37,30 @@ fn eager() -> PruneOptions {
         small_packs_min: 2,
         ..PruneOptions::at(Timestamp::from_second(4_000_000_000).unwrap())
     }
+}
+
+/// So many random cases, the same in each run; `PROPTEST_CASES` and `PROPTEST_RNG_SEED` ask for more and for others.
+fn random(cases: usize) -> ProptestConfig {
+    let asked = ProptestConfig::default();
+    ProptestConfig {
+        cases: u32::try_from(setting("PROPTEST_CASES", cases)).unwrap(),
+        rng_seed: match asked.rng_seed {
+            RngSeed::Random => RngSeed::Fixed(20_261_121),
+            fixed @ RngSeed::Fixed(_) => fixed,
+        },
+        failure_persistence: None,
+        ..asked
+    }
+}
+
+/// A number that the environment may set.
+fn setting(name: &str, default: usize) -> usize {
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "a setting of the tests themselves"
+    )]
+    let found = std::env::var(name);
+    found.map_or(default, |text| text.parse().unwrap())
 }
 
 /// Tells a number that a suite is measured by; shown with `--nocapture`.

@@ -87,7 +87,7 @@ fn lose_records(
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 16, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(random(16))]
 
     #[test]
     fn whatever_records_are_lost_the_next_checkpoint_is_read(

@@ -8,9 +8,13 @@
 use std::fs;
 
 use super::reindex::{assert_same, dump, dump_rebuilt};
+use super::repair::{Contents, contents, contents_so_far, nothing_is_wrong};
 use super::*;
+use crate::backup::BackupOptions;
+use crate::clock::SystemClock;
 use crate::durable::faults::{self, Loss, Strike};
 use crate::index::faults::let_grow;
+use crate::repair::Patient;
 
 /// A process that has the store in a directory open.
 struct Process {
@@ -100,6 +104,11 @@ fn remove_two(process: &Process) -> Result<(), StoreError> {
         }
         found => panic!("{} snapshots", found.len()),
     }
+}
+
+fn remove_oldest(process: &Process) -> Result<(), StoreError> {
+    let oldest = process.oldest()?.unwrap();
+    process.domain.remove_snapshot(oldest.id)
 }
 
 fn prune(process: &Process) -> Result<(), StoreError> {
@@ -639,7 +648,9 @@ fn trying<T>(act: impl FnOnce() -> T) -> Result<T, String> {
         faults::end(Loss::Nothing);
         match why.downcast::<String>() {
             Ok(text) => *text,
-            Err(_) => "it panicked".to_owned(),
+            Err(why) => why
+                .downcast::<&str>()
+                .map_or_else(|_| "it panicked".to_owned(), |text| (*text).to_owned()),
         }
     })
 }
@@ -703,6 +714,281 @@ fn an_erasure_disturbed_at_any_effect_ends_when_it_is_repeated() {
     }
     tell(&format!("erasure: {} points, {runs} runs", at - 1));
     assert!(at > 15, "{at}");
+}
+
+/// Repairs without the org; gives whether nothing is left that could be done without it.
+fn repair(process: &Process) -> Result<bool, StoreError> {
+    let patient = Patient {
+        domain: process.domain.clone(),
+        provider: &process.provider,
+        connect: Box::new(|| Err("it is away".to_owned())),
+        backup: BackupOptions::default(),
+    };
+    let report = crate::repair::repair(&process.store, &[patient], &SystemClock, &Silent)?;
+    assert_eq!(report.foreign, []);
+    let [done] = report.domains.as_slice() else {
+        panic!("{} domains", report.domains.len());
+    };
+    assert_eq!(done.snapshots_lost, []);
+    let is_away = |note: &String| note.ends_with("it is away");
+    Ok(done.remaining.is_empty() && done.notes.iter().all(is_away))
+}
+
+fn repair_once(process: &Process) -> Result<(), StoreError> {
+    assert!(repair(process)?);
+    Ok(())
+}
+
+/// A store of which a blob is damaged.
+struct Wounded {
+    dir: tempfile::TempDir,
+    snapshots: Vec<SnapshotId>,
+    /// What the snapshots held, and what they hold after a repair.
+    before: Contents,
+    after: Contents,
+    /// The damaged blob, below the directory of its domain, and its bytes.
+    blob: PathBuf,
+    bytes: Option<Vec<u8>>,
+}
+
+/// What happens to a blob.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Wound {
+    Flipped,
+    Deleted,
+}
+
+impl Wounded {
+    /// Damages the largest blob of a kind, in a history with every kind of blob in it; then others do `since`.
+    fn make(kind: &str, wound: Wound, since: &[Act]) -> Self {
+        let dir = directory();
+        let history: [Act; 8] = [
+            first_backup,
+            small_backup,
+            first_backup,
+            large_backup,
+            remove_oldest,
+            remove_oldest,
+            prune,
+            pin,
+        ];
+        for act in history {
+            attempt(&mut None, dir.path(), act).unwrap();
+        }
+        let process = Process::start(dir.path()).unwrap();
+        let snapshots: Vec<SnapshotId> = process
+            .store
+            .snapshots(DOMAIN)
+            .unwrap()
+            .iter()
+            .map(|info| info.id)
+            .collect();
+        let before = contents(&process.domain, &snapshots);
+        drop(process);
+        let mut blobs: Vec<(u64, PathBuf)> =
+            files(&dir.path().join(format!("store/{DOMAIN}")), kind);
+        blobs.sort();
+        let (_, blob) = blobs.pop().unwrap();
+        let path = dir.path().join(format!("store/{DOMAIN}")).join(&blob);
+        let bytes = match wound {
+            Wound::Flipped => {
+                let mut bytes = fs::read(&path).unwrap();
+                // In a pack, within its first chunk: that is one of objects.
+                let at = if kind == "packs" { 64 } else { bytes.len() / 2 };
+                bytes[at] ^= 4;
+                put_file(&path, &bytes);
+                Some(bytes)
+            }
+            Wound::Deleted => {
+                fs::remove_file(&path).unwrap();
+                None
+            }
+        };
+        for act in since {
+            attempt(&mut None, dir.path(), *act).unwrap();
+        }
+        Self {
+            dir,
+            snapshots,
+            before,
+            after: Contents::new(),
+            blob,
+            bytes,
+        }
+    }
+
+    /// What the snapshots hold in a store that has been repaired, and once its index is rebuilt.
+    fn mended(&self, dir: &Path) -> Contents {
+        let process = Process::start(dir).unwrap();
+        let Process { store, domain, .. } = &process;
+        let checked = || {
+            let report =
+                crate::check::check(store, std::slice::from_ref(domain), true, &Silent).unwrap();
+            assert_eq!(report.problems, []);
+        };
+        checked();
+        let found = contents(domain, &self.snapshots);
+        if let Some(bytes) = &self.bytes {
+            let copies = dir.join(format!("store/{DOMAIN}/damaged")).join(&self.blob);
+            let copies = fs::read_dir(copies).into_iter().flatten();
+            let mut copies = copies.map(|copy| fs::read(copy.unwrap().path()).unwrap());
+            assert!(copies.any(|copy| copy == *bytes), "it is kept aside");
+        }
+        reindex(&process).unwrap();
+        checked();
+        assert_eq!(contents(domain, &self.snapshots), found);
+        found
+    }
+
+    /// Disturbs the repair at one effect, and checks what became of the store; gives whether anything was checked.
+    fn disturb(&self, at: u64, trouble: Trouble) -> bool {
+        let dir = directory();
+        let path = dir.path();
+        copy(self.dir.path(), path);
+        let mut process = Some(Process::start(path).unwrap());
+        faults::plan(at, trouble.strike());
+        let mut done = repair(process.as_ref().unwrap());
+        assert!(faults::has_struck(), "it has so many effects");
+        if let (Trouble::Full, Err(error)) = (trouble, &done) {
+            assert!(matches!(error, StoreError::NoSpace), "{error:?}");
+        }
+        if let Trouble::DeathThenPower(_) = trouble {
+            process = None;
+        }
+        if let Trouble::FailureThenPower(_) | Trouble::DeathThenPower(_) = trouble {
+            faults::calm();
+            let process = match &process {
+                Some(process) => process,
+                None => process.insert(Process::start(path).unwrap()),
+            };
+            done = repair(process);
+            assert!(matches!(done, Ok(true)), "{done:?}");
+        }
+        drop(process);
+        let is_new = !matches!(trouble, Trouble::Death(loss) if !faults::matters(loss));
+        faults::end(trouble.loss());
+        if !is_new {
+            return false;
+        }
+
+        let process = Process::start(path).unwrap();
+        let so_far = contents_so_far(&process.domain, &self.snapshots);
+        nothing_is_wrong(&self.before, &so_far);
+        // What a repair commits is synced. Should an older index come back, that is noticed, and mended by the next one.
+        let older = matches!(trouble.loss(), Loss::LastCommit | Loss::AllCommits);
+        if older || !matches!(done, Ok(true)) {
+            assert!(repair(&process).unwrap(), "the next one ends it");
+        }
+        drop(process);
+        assert_eq!(self.mended(path), self.after);
+        true
+    }
+}
+
+/// The files of a directory below one of its directories: their sizes, and their paths from it.
+fn files(dir: &Path, below: &str) -> Vec<(u64, PathBuf)> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir(dir.join(below)).unwrap() {
+        let entry = entry.unwrap();
+        let name = format!("{below}/{}", entry.file_name().to_str().unwrap());
+        match entry.metadata().unwrap() {
+            known if known.is_dir() => found.extend(files(dir, &name)),
+            known => found.push((known.len(), PathBuf::from(name))),
+        }
+    }
+    found
+}
+
+fn put_file(path: &Path, bytes: &[u8]) {
+    let mut file = fs::File::create(path).unwrap();
+    std::io::Write::write_all(&mut file, bytes).unwrap();
+}
+
+/// Disturbs the repair of a store of which a blob is damaged at each of its effects, in every way; gives how much is lost.
+fn disturb_repair(kind: &str, wound: Wound, since: &[Act]) -> usize {
+    let mut wounded = Wounded::make(kind, wound, since);
+    let dir = directory();
+    copy(wounded.dir.path(), dir.path());
+    let process = Process::start(dir.path()).unwrap();
+    faults::plan(u64::MAX, Strike::None);
+    assert!(repair(&process).unwrap());
+    drop(process);
+    let effects = faults::counted();
+    faults::end(Loss::Nothing);
+    wounded.after = wounded.mended(dir.path());
+    let lost = nothing_is_wrong(&wounded.before, &wounded.after);
+    assert_eq!(wounded.after.len(), wounded.before.len());
+
+    let points: u64 = effects.values().sum();
+    let (mut runs, mut failures) = (0, Vec::new());
+    let ended = [Trouble::FailureThenPower, Trouble::DeathThenPower];
+    let ended = ended.map(|trouble| trouble(Loss::Everything));
+    for trouble in Trouble::all().chain(ended) {
+        for at in 1..=points {
+            match trying(|| wounded.disturb(at, trouble)) {
+                Ok(checked) => runs += u32::from(checked),
+                Err(why) => failures.push(format!("{trouble:?} at {at} of {points}: {why}")),
+            }
+        }
+    }
+    let kinds: Vec<String> = effects
+        .iter()
+        .map(|(effect, count)| format!("{count} {effect}"))
+        .collect();
+    tell(&format!(
+        "repair of {kind}, {wound:?}: {points} points ({}), {runs} runs",
+        kinds.join(", ")
+    ));
+    assert_eq!(failures, [""; 0]);
+    assert!(points > 3, "{points}");
+    lost
+}
+
+#[test]
+fn a_repair_of_a_pack_disturbed_at_any_effect_loses_no_more() {
+    assert!(disturb_repair("packs", Wound::Flipped, &[]) > 0);
+}
+
+#[test]
+fn a_repair_that_brings_contents_back_disturbed_at_any_effect_loses_nothing() {
+    assert_eq!(
+        disturb_repair(
+            "packs",
+            Wound::Flipped,
+            &[repair_once, first_backup, large_backup]
+        ),
+        0
+    );
+}
+
+#[test]
+fn a_repair_of_a_record_disturbed_at_any_effect_loses_nothing() {
+    assert_eq!(disturb_repair("records", Wound::Flipped, &[]), 0);
+}
+
+#[test]
+fn a_repair_of_a_merged_record_disturbed_at_any_effect_loses_nothing() {
+    assert_eq!(disturb_repair("merged", Wound::Flipped, &[]), 0);
+}
+
+#[test]
+fn a_repair_of_a_list_of_moves_disturbed_at_any_effect_loses_nothing() {
+    assert_eq!(disturb_repair("moves", Wound::Flipped, &[]), 0);
+}
+
+#[test]
+fn a_repair_without_a_list_of_moves_disturbed_at_any_effect_loses_nothing() {
+    assert_eq!(disturb_repair("moves", Wound::Deleted, &[]), 0);
+}
+
+#[test]
+fn a_repair_of_a_checkpoint_disturbed_at_any_effect_loses_nothing() {
+    assert_eq!(disturb_repair("checkpoints", Wound::Flipped, &[]), 0);
+}
+
+#[test]
+fn a_repair_of_a_marker_disturbed_at_any_effect_loses_nothing() {
+    assert_eq!(disturb_repair("markers", Wound::Flipped, &[]), 0);
 }
 
 /// More than fits into the pages that an empty index has.

@@ -540,15 +540,6 @@ fn is_rebuilt(truth: &Truth, bench: &Bench, done: &Done) {
     }
 }
 
-fn setting(name: &str, default: usize) -> usize {
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "a setting of the tests themselves"
-    )]
-    let found = std::env::var(name);
-    found.map_or(default, |text| text.parse().unwrap())
-}
-
 #[test]
 fn damage_to_any_blob_is_found_and_never_read_as_something_else() {
     let (bench, memory) = Bench::in_memory();

@@ -88,6 +88,15 @@ fn rows(store: &Store) -> Vec<String> {
     found
 }
 
+/// The parents that the index knows of no version.
+fn idle_parents(store: &Store) -> i64 {
+    let sql = "SELECT count(*) FROM parentage t WHERE NOT EXISTS \
+               (SELECT 1 FROM version v WHERE v.space = t.space AND v.parent = t.parent AND v.key = t.key)";
+    let read = store.inner.index.read();
+    let found = read.query_row(sql, [], |row| row.get(0));
+    found.unwrap()
+}
+
 fn is_clean(store: &Store, domain: &DomainStore) {
     let report = crate::check::check(store, std::slice::from_ref(domain), true, &Silent).unwrap();
     assert_eq!(report.problems, []);
@@ -104,7 +113,7 @@ fn kinds(bench: &Bench) -> BTreeMap<String, usize> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 48, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(random(48))]
 
     #[test]
     fn whatever_is_removed_and_pruned_the_rest_is_as_it_was(steps in proptest::collection::vec(step(), 1..22)) {
@@ -141,6 +150,7 @@ proptest! {
                     prop_assert_eq!(given_out(&store, &domain), before);
                     let stats = store.stats().unwrap().domains.get(&DOMAIN).copied().unwrap_or_default();
                     prop_assert_eq!(stats.orphan_packs, 0);
+                    prop_assert_eq!(idle_parents(&store), 0);
                     // An index that is rebuilt now is the same.
                     let pruned = rows(&store);
                     let rebuilt = store.reindex(std::slice::from_ref(&domain), &Silent).unwrap();
@@ -229,6 +239,42 @@ fn a_failure_at_any_step_of_a_prune_costs_nothing_and_the_next_goes_on() {
     }
     println!("{points} points");
     assert!(points > 30, "{points}");
+}
+
+#[test]
+fn what_old_keys_sealed_is_sealed_anew_when_that_is_asked_for() {
+    let (bench, _) = Bench::in_memory();
+    let (store, domain) = bench.open();
+    let known = chain_of(&domain, &seven_backups());
+    drop(domain);
+    store.rotate_domain_keys(DOMAIN, &bench.provider).unwrap();
+    let domain = store.open_domain(DOMAIN, &bench.provider).unwrap();
+    let epochs = || -> BTreeSet<u32> {
+        let states = sql::pack_states(&store.inner.index.read(), DOMAIN).unwrap();
+        states.iter().map(|state| state.epoch).collect()
+    };
+    let still = PruneOptions {
+        live_share_pct_min: 0,
+        small_packs_min: 0,
+        ..eager()
+    };
+    assert_eq!(domain.prune(&still, &Silent).unwrap().packs.written, 0);
+    assert_eq!(epochs(), [1].into());
+    let anew = PruneOptions {
+        reseal: true,
+        ..still
+    };
+    let report = domain.prune(&anew, &Silent).unwrap();
+    assert_eq!(report.problems, []);
+    assert!(report.packs.written > 0 && report.packs.deleted > 0);
+    assert_eq!(epochs(), [2].into());
+    assert_eq!(domain.prune(&anew, &Silent).unwrap().packs.written, 0);
+    agrees(&store, &domain, &known, true);
+    is_clean(&store, &domain);
+    bench.lose_index();
+    let (store, domain) = bench.open();
+    agrees(&store, &domain, &known, true);
+    is_clean(&store, &domain);
 }
 
 #[test]

@@ -4,14 +4,20 @@ use rusqlite::types::{Value, ValueRef};
 
 use super::domain::{NAME_SEAL, WATERMARK_SEAL};
 use super::*;
+use crate::chunk::Key;
 
 /// What each table says, without the numbers that mean something in one index only.
-const TABLES: [(&str, &str); 9] = [
+const TABLES: [(&str, &str); 10] = [
     (
         "chunk",
         "SELECT p.id, c.place, c.kind, c.type, c.\"offset\", c.bytes, c.\"rows\" FROM chunk c JOIN pack p ON p.no = c.pack",
     ),
     ("domain", "SELECT id FROM domain"),
+    (
+        // How versions are put together in rows depends on when they were: they are compared one by one, as versions.
+        "lasting",
+        "SELECT 1 WHERE 0",
+    ),
     (
         "name",
         "SELECT d.id, t.number, t.text FROM name t JOIN domain d ON d.no = t.domain",
@@ -29,7 +35,7 @@ const TABLES: [(&str, &str); 9] = [
         "parentage",
         // Of what was only in removed snapshots some may be left: it names no version.
         "SELECT d.id, s.type, t.key, t.parent FROM parentage t JOIN space s ON s.no = t.space JOIN domain d ON d.no = s.domain \
-         WHERE EXISTS (SELECT 1 FROM version v WHERE v.space = t.space AND v.parent = t.parent AND v.key = t.key)",
+         WHERE EXISTS (SELECT 1 FROM every_version v WHERE v.space = t.space AND v.parent = t.parent AND v.key = t.key)",
     ),
     (
         "snapshot",
@@ -42,7 +48,7 @@ const TABLES: [(&str, &str); 9] = [
     ),
     (
         "version",
-        "SELECT d.id, s.type, t.parent, t.key, t.first, t.last, p.id, c.place, t.place & 65535, t.fingerprint FROM version t \
+        "SELECT d.id, s.type, t.parent, t.key, t.first, t.last, p.id, c.place, t.place & 65535, t.fingerprint FROM every_version t \
          JOIN space s ON s.no = t.space JOIN domain d ON d.no = s.domain LEFT JOIN chunk c ON c.no = t.place >> 16 \
          LEFT JOIN pack p ON p.no = c.pack",
     ),
@@ -68,6 +74,22 @@ pub(super) fn dump(index: &Path, domain: &DomainStore) -> Dump {
         TABLES.map(|(name, _)| name),
         "every table is compared"
     );
+    connection
+        .execute_batch("CREATE TEMP TABLE every_version AS SELECT * FROM version")
+        .unwrap();
+    for (_, space) in index::spaces(&connection, DOMAIN).unwrap() {
+        index::prune::each_version(&connection, space, &mut |version| {
+            let (place, fingerprint) = version.body.unzip();
+            let place = place.map(|place| place.chunk() << 16 | i64::from(place.ordinal()));
+            let Key { parent, key } = version.key;
+            let row = rusqlite::params![space, parent, key, version.first, version.last, place, fingerprint];
+            let known = "SELECT 1 FROM version WHERE space = ?1 AND parent = ?2 AND key = ?3 AND first = ?4";
+            if !connection.prepare(known).unwrap().exists(&row[..4]).unwrap() {
+                connection.execute("INSERT INTO every_version VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)", row).unwrap();
+            }
+        })
+        .unwrap();
+    }
     let mut dump = BTreeMap::new();
     for (table, sql) in TABLES {
         let mut statement = connection.prepare(sql).unwrap();
@@ -93,12 +115,21 @@ pub(super) fn dump(index: &Path, domain: &DomainStore) -> Dump {
         let mut rows: Vec<String> = rows.unwrap().map(Result::unwrap).collect();
         let joined = rows.len();
         let counted: i64 = connection
-            .query_row(&format!("SELECT count(*) FROM {table}"), [], |row| {
-                row.get(0)
-            })
+            .query_row(
+                &format!(
+                    "SELECT count(*) FROM {}",
+                    if table == "version" {
+                        "every_version"
+                    } else {
+                        table
+                    }
+                ),
+                [],
+                |row| row.get(0),
+            )
             .unwrap();
         assert!(
-            i64::try_from(joined).unwrap() == counted || table == "parentage",
+            i64::try_from(joined).unwrap() == counted || ["lasting", "parentage"].contains(&table),
             "every row of {table} belongs to something"
         );
         rows.sort();

@@ -11,7 +11,7 @@ use crate::repair::{DomainRepair, Patient, RepairReport, repair};
 type Damage = fn(&mut Vec<u8>);
 
 /// Every object of some snapshots; `None` where it is lost.
-type Contents = BTreeMap<(SnapshotId, Name), Option<Content>>;
+pub(super) type Contents = BTreeMap<(SnapshotId, Name), Option<Content>>;
 
 fn checked(store: &Store, domain: &DomainStore) -> CheckReport {
     check::check(store, std::slice::from_ref(domain), true, &Silent).unwrap()
@@ -39,7 +39,7 @@ fn repaired(bench: &Bench, store: &Store, domain: &DomainStore) -> DomainRepair 
 }
 
 /// What the snapshots hold; one that cannot be opened any more holds nothing.
-fn contents(domain: &DomainStore, snapshots: &[SnapshotId]) -> Contents {
+pub(super) fn contents(domain: &DomainStore, snapshots: &[SnapshotId]) -> Contents {
     let mut found = Contents::new();
     for id in snapshots {
         let Ok(reader) = domain.reader(*id) else {
@@ -68,7 +68,7 @@ fn contents(domain: &DomainStore, snapshots: &[SnapshotId]) -> Contents {
 }
 
 /// Everything is as before, or lost; gives how much is lost.
-fn nothing_is_wrong(before: &Contents, after: &Contents) -> usize {
+pub(super) fn nothing_is_wrong(before: &Contents, after: &Contents) -> usize {
     let mut lost = 0;
     for (name, content) in after {
         match content {
@@ -96,6 +96,28 @@ fn two_snapshots(domain: &DomainStore) -> Vec<SnapshotId> {
     ids
 }
 
+/// The same two after others, of which a prune has left merged records and moves.
+fn two_after_a_prune(domain: &DomainStore) -> Vec<SnapshotId> {
+    let [first, _] = two_backups();
+    let small = vec![Op::Object {
+        kind: 2,
+        parent: 0,
+        key: 1,
+        content: 2,
+    }];
+    let gone = [first, small].map(|ops| write(domain, &ops, 900).unwrap().id);
+    let ids = two_snapshots(domain);
+    for id in gone {
+        domain.remove_snapshot(id).unwrap();
+    }
+    let pruned = domain.prune(&eager(), &Silent).unwrap();
+    assert_eq!(pruned.problems, []);
+    assert!(pruned.records_merged > 0 && pruned.packs.written > 0);
+    ids
+}
+
+const HISTORIES: [fn(&DomainStore) -> Vec<SnapshotId>; 2] = [two_snapshots, two_after_a_prune];
+
 const DAMAGES: [(&str, Damage); 4] = [
     ("flipped", |bytes| {
         let middle = bytes.len() / 2;
@@ -113,30 +135,32 @@ type See<'a> = &'a mut dyn FnMut(&str, &Bench, &Store, &DomainStore, &[SnapshotI
 
 /// Damages each blob in turn in each way, or deletes it, and gives what the repair did of it.
 fn each_damage(see: See<'_>) {
-    let count = {
-        let (bench, _) = Bench::in_memory();
-        two_snapshots(&bench.open().1);
-        bench.blobs.list("").unwrap().len()
-    };
-    for at in 0..count {
-        for way in 0..=DAMAGES.len() {
-            let (bench, memory) = Bench::in_memory();
-            let (store, domain) = bench.open();
-            let ids = two_snapshots(&domain);
-            let before = contents(&domain, &ids);
-            let blob = bench.blobs.list("").unwrap()[at].name.clone();
-            match DAMAGES.get(way) {
-                Some((_, damage)) => memory.damage(&blob, damage),
-                None => bench.blobs.delete(&blob).unwrap(),
+    for history in HISTORIES {
+        let count = {
+            let (bench, _) = Bench::in_memory();
+            history(&bench.open().1);
+            bench.blobs.list("").unwrap().len()
+        };
+        for at in 0..count {
+            for way in 0..=DAMAGES.len() {
+                let (bench, memory) = Bench::in_memory();
+                let (store, domain) = bench.open();
+                let ids = history(&domain);
+                let before = contents(&domain, &ids);
+                let blob = bench.blobs.list("").unwrap()[at].name.clone();
+                match DAMAGES.get(way) {
+                    Some((_, damage)) => memory.damage(&blob, damage),
+                    None => bench.blobs.delete(&blob).unwrap(),
+                }
+                // As after a restart; the keys are had before they can be damaged.
+                let domain = if blob.contains("/keys/") {
+                    domain
+                } else {
+                    drop(domain);
+                    store.open_domain(DOMAIN, &bench.provider).unwrap()
+                };
+                see(&blob, &bench, &store, &domain, &ids, &before);
             }
-            // As after a restart; the keys are had before they can be damaged.
-            let domain = if blob.contains("/keys/") {
-                domain
-            } else {
-                drop(domain);
-                store.open_domain(DOMAIN, &bench.provider).unwrap()
-            };
-            see(&blob, &bench, &store, &domain, &ids, &before);
         }
     }
 }
@@ -163,7 +187,7 @@ fn whatever_is_damaged_is_whole_or_lost_after_a_repair_and_stays_so() {
         assert!(pinned, "{blob}");
         // A damaged blob is kept aside, with all its bytes.
         let copies = bench.blobs.list(&format!("{DOMAIN}/damaged/")).unwrap();
-        assert!(copies.len() <= 1, "{blob}");
+        assert!(copies.len() <= 1 || blob.contains("/moves/"), "{blob}");
 
         // Again: there is nothing to do.
         let stood = blobs_of(bench);
@@ -269,6 +293,27 @@ fn a_lost_index_and_a_damaged_pack_leave_what_is_intact() {
 }
 
 #[test]
+fn a_list_of_moves_that_is_gone_costs_nothing_once_the_records_do_without_it() {
+    let (bench, _) = Bench::in_memory();
+    let (store, domain) = bench.open();
+    let ids = two_after_a_prune(&domain);
+    let before = contents(&domain, &ids);
+    let moves = bench.blobs.list(&format!("{DOMAIN}/moves/")).unwrap();
+    bench.blobs.delete(&moves[0].name).unwrap();
+    drop(domain);
+    let domain = store.open_domain(DOMAIN, &bench.provider).unwrap();
+    assert_ne!(checked(&store, &domain).problems, []);
+    let done = repaired(&bench, &store, &domain);
+    assert_eq!((done.remaining, done.lost), (vec![], vec![]));
+    assert_eq!(contents(&domain, &ids), before);
+    drop((store, domain));
+    bench.lose_index();
+    let (store, domain) = bench.open();
+    assert_eq!(checked(&store, &domain).problems, []);
+    assert_eq!(contents(&domain, &ids), before);
+}
+
+#[test]
 fn a_repair_that_fails_at_any_step_is_done_by_the_next() {
     let mut points = 0;
     for kind in ["packs", "records", "checkpoints", "markers"] {
@@ -315,7 +360,7 @@ fn a_repair_that_fails_at_any_step_is_done_by_the_next() {
 }
 
 /// What can be read in the middle of it all.
-fn contents_so_far(domain: &DomainStore, snapshots: &[SnapshotId]) -> Contents {
+pub(super) fn contents_so_far(domain: &DomainStore, snapshots: &[SnapshotId]) -> Contents {
     let mut found = Contents::new();
     for id in snapshots {
         let reader = domain.reader(*id).unwrap();

@@ -3,7 +3,7 @@
 use super::*;
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 40, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(random(40))]
 
     #[test]
     fn snapshots_are_what_the_model_says(steps in proptest::collection::vec(proptest::collection::vec(op(), 0..14), 1..7), removed: prop::sample::Index) {
