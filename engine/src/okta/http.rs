@@ -7,7 +7,8 @@ use std::time::Duration;
 use http::Method;
 use jiff::{SignedDuration, Timestamp};
 use reqwest::header::{
-    ACCEPT, AUTHORIZATION, CONTENT_TYPE, DATE, HeaderMap, HeaderValue, LINK, WWW_AUTHENTICATE,
+    ACCEPT, AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, DATE, HeaderMap, HeaderValue, LINK,
+    WWW_AUTHENTICATE,
 };
 use reqwest::{Certificate, Client, Response};
 use serde::Deserialize;
@@ -177,8 +178,7 @@ pub(super) struct Wire {
     attempts: u32,
     slots: Slots,
     hosts: OnceLock<Vec<String>>,
-    /// The memory of earlier large answers. Without it each page of a megabyte is allocated and freed on its own, and the
-    /// system's allocator tidies up all small blocks each time: 4 % of a backup's CPU.
+    /// The memory of earlier large answers, so that not every page of a megabyte is allocated and freed on its own.
     spare: Mutex<Vec<Vec<u8>>>,
 }
 
@@ -572,7 +572,7 @@ impl Wire {
             // An empty body still needs `Content-Length: 0`, or Okta answers 411.
             Body::None if matches!(*method, Method::POST | Method::PUT | Method::PATCH) => request
                 .header(CONTENT_TYPE, "application/json")
-                .body(Vec::new()),
+                .header(CONTENT_LENGTH, 0),
             Body::None => request,
         };
         let lost = |error: reqwest::Error| {
