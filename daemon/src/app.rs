@@ -125,6 +125,11 @@ impl App {
     pub(crate) fn audit(&self, entry: &Entry) -> Result<(), Problem> {
         Ok(self.state()?.audit(self.clock.now(), entry)?)
     }
+
+    /// Notes in the audit log that something was read.
+    pub(crate) fn audit_read(&self, entry: &Entry) -> Result<(), Problem> {
+        Ok(self.state()?.audit_soon(self.clock.now(), entry)?)
+    }
 }
 
 fn state_path(config: &Config) -> PathBuf {

@@ -207,7 +207,11 @@ fn carry_out(
         let outcome = answer
             .as_ref()
             .map_or_else(|problem| problem.code(), |_| "ok");
-        app.audit(&entry(peer.peer(), route.action, call.target(), outcome))?;
+        let entry = entry(peer.peer(), route.action, call.target(), outcome);
+        match route.method {
+            Method::Get => app.audit_read(&entry)?,
+            _ => app.audit(&entry)?,
+        }
     }
     answer
 }

@@ -321,6 +321,8 @@ pub(crate) fn keep_audit_head(app: &App) -> Result<(), Problem> {
 }
 
 fn put_audit_head(app: &App, head: Head) -> Result<(), Problem> {
+    // A witness must not outlive what it tells of.
+    app.state()?.settle()?;
     let sealed = app.seal(AUDIT_HEAD, head.to_text().as_bytes())?;
     Ok(app.stores.store()?.put_meta(AUDIT_HEAD, sealed)?)
 }

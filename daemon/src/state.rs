@@ -1,6 +1,6 @@
 //! The daemon's own database, `state.db`: domains, jobs, plans, restore journals, id maps, the audit log.
 //!
-//! One connection behind a lock, write-ahead log, `synchronous=FULL`: what a method has returned from
+//! One connection behind a lock, write-ahead log, `synchronous=FULL`: what a method (but for notes of reads) has returned from
 //! is durable. What could hold a name or another profile value is sealed by the caller before it comes here.
 
 use std::path::{Path, PathBuf};
@@ -111,6 +111,14 @@ impl State {
         self.connection
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Returns when everything that was written is durable.
+    pub(crate) fn settle(&self) -> Result<(), StateError> {
+        // It syncs the log before it copies from it.
+        Ok(self
+            .db()
+            .query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(()))?)
     }
 
     /// A single fact, if it was ever set.

@@ -14,8 +14,8 @@ use super::{IndexError, Place, Result, Space, Version};
 use crate::chunk::Key;
 use crate::codec::{DecodeError, Decoder, put_i64, put_u64};
 
-/// So many versions are put in one row: at most 900 bytes, of which four fit on a page, and which are quickly written anew.
-const WITH_BODIES_MAX: usize = 80;
+/// So many versions are put in one row: some 300 to 450 bytes, so that pages get full, and rows are quickly written anew.
+const WITH_BODIES_MAX: usize = 40;
 const WITHOUT_BODIES_MAX: usize = 256;
 
 const WHAT: &str = "lasting versions";

@@ -1037,7 +1037,7 @@ fn an_index_that_is_full_fails_clearly_and_goes_on_when_it_can_grow() {
             &[nothing],
             first_wide_backup,
             [none, one.clone()],
-            5,
+            2,
         ),
         (
             "second backup",
