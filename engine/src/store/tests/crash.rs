@@ -981,11 +981,13 @@ fn a_repair_of_a_merged_record_disturbed_at_any_effect_loses_nothing() {
 }
 
 #[test]
+#[ignore = "slow; it takes as long as all others"]
 fn a_repair_of_a_list_of_moves_disturbed_at_any_effect_loses_nothing() {
     assert_eq!(disturb_repair("moves", Wound::Flipped, &[]), 0);
 }
 
 #[test]
+#[ignore = "slow; it takes as long as all others"]
 fn a_repair_without_a_list_of_moves_disturbed_at_any_effect_loses_nothing() {
     assert_eq!(disturb_repair("moves", Wound::Deleted, &[]), 0);
 }
