@@ -3,13 +3,13 @@
 //! The index is disposable: everything in it can be read again from records and packs. It holds ids and numbers in the
 //! clear, and keyed fingerprints; no name and no profile value (an id that is a name is sealed).
 //!
-//! It is temporal: one row per version of an object, with the first snapshot that has it and the first that no longer
+//! It is temporal: it says of each version of an object the first snapshot that has it and the first that no longer
 //! does. A state as of a snapshot is a scan of `first <= s and (last is null or last > s)`, the difference of two
 //! snapshots a scan of the two partial indexes. Rows are written in one transaction per snapshot, after its record is
 //! durable, so no unfinished snapshot is ever seen.
 //!
 //! Measured at 100,000 users (812 k memberships, 596 k app users): 14.2 MB, where a row for each version took 42.8 MB. What is there since the
-//! first snapshot and still is lies many to a row ([`lasting`]); any other version is a row, with a body of about 31 bytes, a relation of 21.
+//! first snapshot and still is lies many to a row (`index/lasting.rs`); any other version is a row, with a body of about 31 bytes, a relation of 21.
 //! Beginnings are indexed only after a domain's first snapshot (a partial index), and ends only where there is one.
 
 use std::collections::{BTreeMap, HashMap};
