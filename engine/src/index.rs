@@ -804,11 +804,9 @@ pub(crate) fn open_under(
     let mut statement = connection.prepare_cached(&format!(
         "SELECT {VERSION_COLUMNS} FROM version WHERE space = ?1 AND parent = ?2 AND last IS NULL ORDER BY key"
     ))?;
+    let lasting = lasting::under(connection, space, parent)?;
     let versions = collect(statement.query_map(params![space, parent], Version::read)?)?;
-    Ok(lasting::merged(
-        versions,
-        lasting::under(connection, space, parent)?,
-    ))
+    Ok(lasting::merged(versions, lasting))
 }
 
 /// The open version of one object.
@@ -816,13 +814,11 @@ pub(crate) fn open_one(connection: &Connection, space: Space, key: Key) -> Resul
     let mut statement = connection.prepare_cached(&format!(
         "SELECT {VERSION_COLUMNS} FROM version WHERE space = ?1 AND parent = ?2 AND key = ?3 AND last IS NULL"
     ))?;
+    let lasting = lasting::find(connection, space, key)?;
     let found = statement
         .query_row(params![space, key.parent, key.key], Version::read)
         .optional()?;
-    match found {
-        None => lasting::find(connection, space, key),
-        found => Ok(found),
-    }
+    Ok(found.or(lasting))
 }
 
 /// The first parent above `after` that has rows of any time in the space.
@@ -834,10 +830,10 @@ pub(crate) fn next_parent(
     let mut statement = connection.prepare_cached(
         "SELECT parent FROM version WHERE space = ?1 AND parent > ?2 ORDER BY parent LIMIT 1",
     )?;
+    let of_lasting = lasting::next_parent(connection, space, after)?;
     let of_versions: Option<u32> = statement
         .query_row(params![space, after], |row| row.get(0))
         .optional()?;
-    let of_lasting = lasting::next_parent(connection, space, after)?;
     Ok(of_versions.into_iter().chain(of_lasting).min())
 }
 
@@ -846,11 +842,12 @@ pub(crate) fn versions_of(connection: &Connection, space: Space, key: Key) -> Re
     let mut statement = connection.prepare_cached(&format!(
         "SELECT {VERSION_COLUMNS} FROM version WHERE space = ?1 AND parent = ?2 AND key = ?3 ORDER BY first"
     ))?;
+    let lasting = lasting::find(connection, space, key)?;
     let versions =
         collect(statement.query_map(params![space, key.parent, key.key], Version::read)?)?;
     // What is there from the first snapshot on has no other version.
     if versions.is_empty() {
-        return Ok(lasting::find(connection, space, key)?.into_iter().collect());
+        return Ok(lasting.into_iter().collect());
     }
     Ok(versions)
 }
@@ -874,13 +871,11 @@ pub(crate) fn version_at(
         "SELECT {VERSION_COLUMNS} FROM version WHERE space = ?1 AND parent = ?2 AND key = ?3 AND first <= ?4 \
          AND (last IS NULL OR last > ?4)"
     ))?;
+    let lasting = lasting::find(connection, space, key)?;
     let found = statement
         .query_row(params![space, key.parent, key.key, sequence], Version::read)
         .optional()?;
-    match found {
-        None => lasting::find(connection, space, key),
-        found => Ok(found),
-    }
+    Ok(found.or(lasting))
 }
 
 /// Up to `limit` versions of a space as of a snapshot, in order of their keys, those after `after`.
@@ -898,11 +893,11 @@ pub(crate) fn versions_at(
     let (parent, key) = after.map_or((-1, -1), |after| {
         (i64::from(after.parent), i64::from(after.key))
     });
+    let lasting = lasting::after(connection, space, after, limit)?;
     let rows = statement.query_map(
         params![space, parent, key, sequence, integer(limit)],
         Version::read,
     )?;
-    let lasting = lasting::after(connection, space, after, limit)?;
     let mut versions = lasting::merged(collect(rows)?, lasting);
     versions.truncate(limit);
     Ok(versions)
@@ -919,11 +914,9 @@ pub(crate) fn versions_under_at(
         "SELECT {VERSION_COLUMNS} FROM version WHERE space = ?1 AND parent = ?2 AND first <= ?3 \
          AND (last IS NULL OR last > ?3) ORDER BY key"
     ))?;
+    let lasting = lasting::under(connection, space, parent)?;
     let versions = collect(statement.query_map(params![space, parent, sequence], Version::read)?)?;
-    Ok(lasting::merged(
-        versions,
-        lasting::under(connection, space, parent)?,
-    ))
+    Ok(lasting::merged(versions, lasting))
 }
 
 /// Up to `limit` versions of all times that have a body, in order of their keys, those after `after` (a key and the first snapshot).
@@ -944,13 +937,13 @@ pub(crate) fn bodies(
             i64::from(first),
         )
     });
+    // Of what lasts there is no other version, and either all of a type have bodies or none.
+    let mut lasting = lasting::after(connection, space, after.map(|(key, _)| key), limit)?;
+    lasting.retain(|version| version.body.is_some());
     let rows = statement.query_map(
         params![space, parent, key, first, integer(limit)],
         Version::read,
     )?;
-    // Of what lasts there is no other version, and either all of a type have bodies or none.
-    let mut lasting = lasting::after(connection, space, after.map(|(key, _)| key), limit)?;
-    lasting.retain(|version| version.body.is_some());
     let mut versions = lasting::merged(collect(rows)?, lasting);
     versions.truncate(limit);
     Ok(versions)
@@ -1147,6 +1140,7 @@ pub(crate) fn apply_type(
         }
     }
     for key in &applied.related {
+        end.version(*key)?;
         begin.version(*key, None)?;
     }
     end.finish()?;

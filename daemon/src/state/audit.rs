@@ -5,6 +5,8 @@
 //! pid, action, target, outcome`. The first row follows 32 zero bytes. Changing, inserting or
 //! removing a row breaks the chain at that place; cutting its end is seen by comparing with a head kept elsewhere.
 
+use std::sync::MutexGuard;
+
 use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension, Row};
 
@@ -82,11 +84,16 @@ impl State {
     ///
     /// For reads, which would otherwise wait for the disk longer than for all else.
     pub(crate) fn audit_soon(&self, at: Timestamp, entry: &Entry) -> Result<(), StateError> {
-        let mut db = self.db();
-        db.pragma_update(None, "synchronous", "NORMAL")?;
-        let noted = append(&mut db, at, entry, None);
-        db.pragma_update(None, "synchronous", "FULL")?;
-        noted
+        /// Puts it back whatever happens.
+        struct Relaxed<'a>(MutexGuard<'a, Connection>);
+        impl Drop for Relaxed<'_> {
+            fn drop(&mut self) {
+                drop(self.0.pragma_update(None, "synchronous", "FULL"));
+            }
+        }
+        let mut db = Relaxed(self.db());
+        db.0.pragma_update(None, "synchronous", "NORMAL")?;
+        append(&mut db.0, at, entry, None)
     }
 
     /// Begins the log anew after `head`, which another copy of it had reached.

@@ -2,7 +2,10 @@
 //!
 //! They are nearly all that an org has. As a row of `version` one with a body takes 31 bytes and a relation 21; here they take
 //! about 11 and 1.2. When one ends it becomes a row of `version`. Those that begin later are rows of `version` from the start,
-//! because differences are found by their beginnings; and a version that could be here may be a row of `version` as well.
+//! because differences are found by their beginnings; and a version that could be here may be a row of `version` instead.
+//!
+//! Whoever reads both reads these first: a commit between two statements can only move a version from here to there, so that it is found in
+//! one of them, or in both, where the row counts.
 //!
 //! `versions` is a byte that says whether they have bodies, then for each version, in order: the difference of its key from the one
 //! before (of the first from the row's `key`) as a varint, and with a body the signed difference of its place from the one before
@@ -188,7 +191,7 @@ pub(super) fn next_parent(
         .optional()?)
 }
 
-/// Puts them among other versions, both in order of their keys.
+/// Puts them among other versions, both in order of their keys; of one key the other version counts.
 pub(super) fn merged(versions: Vec<Version>, lasting: Vec<Version>) -> Vec<Version> {
     if lasting.is_empty() {
         return versions;
@@ -199,6 +202,7 @@ pub(super) fn merged(versions: Vec<Version>, lasting: Vec<Version>) -> Vec<Versi
         while let Some(before) = lasting.next_if(|before| before.key < version.key) {
             all.push(before);
         }
+        lasting.next_if(|moved| moved.key == version.key);
         all.push(version);
     }
     all.extend(lasting);

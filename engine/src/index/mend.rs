@@ -1,6 +1,6 @@
 //! What repair reads from the index and changes in it.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 use rusqlite::{Connection, OptionalExtension, Transaction, params};
 
@@ -19,12 +19,18 @@ pub(crate) fn versions_in_chunk(
     let mut statement = connection.prepare_cached(&format!(
         "SELECT {VERSION_COLUMNS} FROM version WHERE space = ?1 AND place >= ?2 AND place < ?3 ORDER BY place, first"
     ))?;
+    let mut lasting = lasting::after(connection, space, None, usize::MAX)?;
+    lasting.retain(|version| place(version).is_some_and(|at| at.chunk() == chunk));
     let mut versions = collect(statement.query_map(
         params![space, chunk << 16, (chunk + 1) << 16],
         Version::read,
     )?)?;
-    let lasting = lasting::after(connection, space, None, usize::MAX)?.into_iter();
-    versions.extend(lasting.filter(|version| place(version).is_some_and(|at| at.chunk() == chunk)));
+    let known: BTreeSet<Key> = versions.iter().map(|version| version.key).collect();
+    versions.extend(
+        lasting
+            .into_iter()
+            .filter(|version| !known.contains(&version.key)),
+    );
     versions.sort_by_key(|version| (place(version), version.first));
     Ok(versions)
 }

@@ -439,7 +439,9 @@ fn delta_of(
         Some(_) => mend::versions_ending(read, space, row.sequence)?,
         None => Vec::new(),
     };
-    let again: BTreeSet<Key> = begun.iter().map(|version| version.key).collect();
+    // Content that is put ends what was there before; a relation that is there again has to be said to have gone.
+    let with_body = begun.iter().filter(|version| version.body.is_some());
+    let again: BTreeSet<Key> = with_body.map(|version| version.key).collect();
     let removed = ended
         .iter()
         .map(|version| version.key)

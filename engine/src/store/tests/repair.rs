@@ -429,3 +429,38 @@ fn new_keys_seal_what_is_new_and_open_what_is_old() {
         1
     );
 }
+
+#[test]
+fn a_relation_that_went_and_came_is_there_once_after_its_record_was_written_anew() {
+    let (bench, memory) = Bench::in_memory();
+    let (store, domain) = bench.open();
+    let members = |children: &[u8]| {
+        vec![Op::Children {
+            kind: TYPES.len() - 1,
+            parent: 1,
+            children: children.iter().map(|key| (*key, 0)).collect(),
+        }]
+    };
+    let mut known = chain_of(
+        &domain,
+        &[members(&[1, 2]), members(&[2]), members(&[1, 2])],
+    );
+    let (second, _) = known.remove(1);
+    domain.remove_snapshot(second).unwrap();
+    assert_eq!(domain.prune(&eager(), &Silent).unwrap().problems, []);
+    let merged = bench.blobs.list(&format!("{DOMAIN}/merged/")).unwrap();
+    assert!(!merged.is_empty());
+    for blob in merged {
+        memory.damage(&blob.name, |bytes| {
+            let middle = bytes.len() / 2;
+            bytes[middle] ^= 1;
+        });
+    }
+    repaired(&bench, &store, &domain);
+    drop((store, domain));
+    bench.lose_index();
+    let (store, domain) = bench.open();
+    agrees(&store, &domain, &known, false);
+    assert_eq!(checked(&store, &domain).problems, []);
+    assert_eq!(domain.prune(&eager(), &Silent).unwrap().problems, []);
+}
