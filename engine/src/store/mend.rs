@@ -5,6 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
+use super::census::Census;
 use super::checkpoint::{Places, runs_of};
 use super::domain::{NAME_SEAL, WATERMARK_SEAL};
 use super::{DomainStore, StoreError};
@@ -163,6 +164,15 @@ impl DomainStore {
         let shared = &self.shared;
         let _recording = shared.inner.recording();
         let rows = index::snapshots(&shared.inner.index.read(), shared.domain)?;
+        let all: BTreeSet<SnapshotId> = rows.iter().map(|row| row.id).collect();
+        // Prune drops from the index what only removed snapshots had, while their records still tell of it: a record that is written by what the
+        // index has follows only others that are.
+        let some_removed = rows.iter().any(|row| row.removed);
+        let snapshots = if !snapshots.is_empty() && some_removed && self.has_all_told(&rows)? {
+            &all
+        } else {
+            snapshots
+        };
         let mut told = self.told(&rows, snapshots)?;
         let mut written = Vec::new();
         // What no intact record says of observations, the newest of the others did.
@@ -209,6 +219,21 @@ impl DomainStore {
             written.push(name);
         }
         Ok(written)
+    }
+
+    /// Whether the index has as many objects of each snapshot as it and the intact records say: one that was rebuilt beside damaged packs has not.
+    fn has_all_told(&self, rows: &[SnapshotRow]) -> Result<bool, StoreError> {
+        let shared = &self.shared;
+        let (_, anchors) = shared.anchors()?;
+        let census = Census::take(&shared.inner.index.read(), shared.domain, &anchors)?;
+        for row in rows.iter().filter(|row| !row.removed) {
+            let record = self.intact_record(row.id)?;
+            let differs = record.is_some_and(|record| record.counts != row.counts);
+            if differs || census.corrected(row).is_some() {
+                return Ok(false);
+            }
+        }
+        Ok(true)
     }
 
     /// Puts a snapshot's record in place of the damaged one; gives its name.

@@ -464,3 +464,31 @@ fn a_relation_that_went_and_came_is_there_once_after_its_record_was_written_anew
     assert_eq!(checked(&store, &domain).problems, []);
     assert_eq!(domain.prune(&eager(), &Silent).unwrap().problems, []);
 }
+
+#[test]
+fn a_record_after_a_removed_first_one_is_written_anew_as_the_index_has_it() {
+    for lost in 0..3 {
+        let (bench, _) = Bench::in_memory();
+        let (store, domain) = bench.open();
+        let mut known = chain_of(&domain, &seven_backups());
+        let (first, _) = known.remove(0);
+        domain.remove_snapshot(first).unwrap();
+        assert_eq!(domain.prune(&eager(), &Silent).unwrap().problems, []);
+        let told = known[lost].0;
+        let names = blobs_of(&bench).into_keys();
+        let telling = names.filter(|name| {
+            name.contains(&told.to_string())
+                && (name.contains("/records/") || name.contains("/merged/"))
+        });
+        for name in telling {
+            bench.blobs.delete(&name).unwrap();
+        }
+        repaired(&bench, &store, &domain);
+        agrees(&store, &domain, &known, false);
+        drop((store, domain));
+        bench.lose_index();
+        let (store, domain) = bench.open();
+        agrees(&store, &domain, &known, false);
+        assert_eq!(checked(&store, &domain).problems, []);
+    }
+}
