@@ -249,11 +249,7 @@ fn truncated(bytes: &Bytes) -> Body {
         io::ErrorKind::ConnectionReset,
         "a planned truncation",
     ));
-    StreamBody::new(tokio_stream_of(
-        vec![Ok(Frame::data(half)), end],
-        Duration::ZERO,
-    ))
-    .boxed()
+    StreamBody::new(paced(vec![Ok(Frame::data(half)), end], Duration::ZERO)).boxed()
 }
 
 fn slow(bytes: &Bytes, pause: Duration) -> Body {
@@ -262,11 +258,11 @@ fn slow(bytes: &Bytes, pause: Duration) -> Body {
         .step_by(size)
         .map(|at| Ok(Frame::data(bytes.slice(at..(at + size).min(bytes.len())))))
         .collect();
-    StreamBody::new(tokio_stream_of(pieces, pause)).boxed()
+    StreamBody::new(paced(pieces, pause)).boxed()
 }
 
 /// The frames, each after a pause.
-fn tokio_stream_of(
+fn paced(
     frames: Vec<Result<Frame<Bytes>, io::Error>>,
     pause: Duration,
 ) -> impl futures_util::Stream<Item = Result<Frame<Bytes>, io::Error>> + Send + Sync {
