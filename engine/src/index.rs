@@ -583,17 +583,18 @@ fn collect<T>(rows: impl Iterator<Item = rusqlite::Result<T>>) -> Result<Vec<T>>
         .map_err(IndexError::from)
 }
 
-/// Calls `see` with each id whose number is at least `from`, in order of the numbers.
+/// Calls `see` with the first `limit` ids whose numbers are at least `from`, in order of the numbers.
 pub(crate) fn names(
     connection: &Connection,
     domain: DomainId,
     from: u32,
+    limit: usize,
     see: &mut dyn FnMut(u32, NameText),
 ) -> Result<()> {
     let mut statement = connection.prepare_cached(
-        "SELECT n.number, n.text FROM name n JOIN domain d ON d.no = n.domain WHERE d.id = ?1 AND n.number >= ?2 ORDER BY n.number",
+        "SELECT n.number, n.text FROM name n JOIN domain d ON d.no = n.domain WHERE d.id = ?1 AND n.number >= ?2 ORDER BY n.number LIMIT ?3",
     )?;
-    let mut rows = statement.query(params![domain.as_bytes(), from])?;
+    let mut rows = statement.query(params![domain.as_bytes(), from, integer(limit)])?;
     while let Some(row) = rows.next()? {
         let text = match row.get_ref(1)? {
             rusqlite::types::ValueRef::Text(text) => {
