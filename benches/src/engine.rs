@@ -10,7 +10,7 @@ use std::sync::Arc;
 use anyhow::{Context, ensure};
 use clap::Subcommand;
 use orgkeep_engine::blobs::Local;
-use orgkeep_engine::canonical::{Split, canonical};
+use orgkeep_engine::canonical::{Divider, Split};
 use orgkeep_engine::catalogue::{self, IdRule, ObjectType};
 use orgkeep_engine::check;
 use orgkeep_engine::clock::{Clock, SystemClock};
@@ -18,9 +18,10 @@ use orgkeep_engine::export::export;
 use orgkeep_engine::id::DomainId;
 use orgkeep_engine::keys::FileProvider;
 use orgkeep_engine::monitor::Silent;
-use orgkeep_engine::object::{Canonical, Coverage, Sink};
+use orgkeep_engine::object::{Batch, Canonical, Coverage, Sink};
 use orgkeep_engine::store::{DomainStore, SnapshotWriter, Store};
 use serde::Deserialize;
+use serde::de::IgnoredAny;
 use serde_json::value::RawValue;
 
 /// What the engine is to do with the store.
@@ -55,15 +56,53 @@ pub(crate) enum Command {
 /// The one domain of such a store.
 const DOMAIN: DomainId = DomainId::from_bytes([7; 8]);
 
+/// Objects without a parent are handed over in batches of so many, as from a page.
+const BATCH_MAX: usize = 200;
+
 /// One line of a dump, or of a day's changes.
-#[derive(Debug, Deserialize)]
+#[derive(Debug)]
 struct Line<'a> {
+    id: Cow<'a, str>,
+    object: Option<&'a str>,
+    observed: Option<&'a str>,
+}
+
+/// The same, as serde sees it.
+#[derive(Debug, Deserialize)]
+struct AnyLine<'a> {
     #[serde(borrow)]
     id: Cow<'a, str>,
     #[serde(borrow)]
     object: Option<&'a RawValue>,
     #[serde(borrow)]
     observed: Option<&'a RawValue>,
+}
+
+impl<'a> Line<'a> {
+    fn read(text: &'a str) -> anyhow::Result<Self> {
+        if let Some((id, object)) = plain_line(text) {
+            return Ok(Self {
+                id: Cow::Borrowed(id),
+                object: Some(object),
+                observed: None,
+            });
+        }
+        let line: AnyLine<'_> = serde_json::from_str(text)?;
+        Ok(Self {
+            id: line.id,
+            object: line.object.map(RawValue::get),
+            observed: line.observed.map(RawValue::get),
+        })
+    }
+}
+
+/// The id and the object of a line `{"id":"…","object":…}`, as nearly all are; `None` of any other. Whether the object is JSON
+/// is for who reads it next, so that it is read once.
+fn plain_line(text: &str) -> Option<(&str, &str)> {
+    let rest = text.trim_ascii_end().strip_prefix("{\"id\":\"")?;
+    let (id, rest) = rest.split_once('"')?;
+    let object = rest.strip_prefix(",\"object\":")?.strip_suffix('}')?;
+    (!id.contains('\\') && !object.contains(",\"observed\":")).then_some((id, object))
 }
 
 /// Does it, in the store in `directory`.
@@ -108,70 +147,84 @@ fn nth(store: &Store, number: usize) -> anyhow::Result<orgkeep_engine::id::Snaps
 
 fn ingest(domain: &DomainStore, dump: &Path, parents: &Parents) -> anyhow::Result<()> {
     let mut writer = domain.begin(&Silent, SystemClock.now())?;
+    let mut divider = Divider::default();
     for object_type in catalogue::all() {
         let Some(mut file) = open(dump, object_type)? else {
             continue;
         };
-        let mut family = Family::default();
         let mut text = String::new();
+        let mut batch = Batch::new(object_type, None);
         while next(&mut file, &mut text)? {
-            let line: Line<'_> = serde_json::from_str(&text)?;
-            let object = object(object_type, &line, parents)?;
-            if matches!(object_type.entry().id, IdRule::UnderParent(_)) {
-                family.take(&mut writer, object)?;
-            } else {
-                writer.object(object)?;
+            let line = Line::read(&text)?;
+            if Parents::is_needed(object_type) {
+                writer.object(object(object_type, &line, parents, &mut divider)?)?;
+                continue;
             }
+            // The children of one parent follow each other in a sorted file.
+            let parent = parent_of(object_type, &line.id);
+            let goes_on = match parent {
+                Some(parent) => batch.parent() == Some(parent),
+                None => batch.len() < BATCH_MAX,
+            };
+            if !goes_on {
+                hand_over(&mut writer, &batch)?;
+                batch = Batch::new(object_type, parent);
+            }
+            push(&mut batch, &line, &mut divider)?;
         }
-        family.close(&mut writer)?;
+        hand_over(&mut writer, &batch)?;
         writer.end_type(object_type, Coverage::Complete)?;
     }
     writer.finish(SystemClock.now(), Vec::new())?;
     Ok(())
 }
 
-/// The children of one parent, which follow each other in a sorted file.
-#[derive(Default)]
-struct Family {
-    children: Vec<Canonical>,
+/// The parent of an object whose id tells it.
+fn parent_of(object_type: ObjectType, id: &str) -> Option<&str> {
+    let tells = matches!(object_type.entry().id, IdRule::UnderParent(_));
+    let (parent, _) = id.split_once('/').filter(|_| tells)?;
+    Some(parent)
 }
 
-impl Family {
-    fn take(&mut self, writer: &mut SnapshotWriter<'_>, child: Canonical) -> anyhow::Result<()> {
-        let other = self
-            .children
-            .first()
-            .is_some_and(|first| first.parent != child.parent);
-        if other {
-            self.close(writer)?;
-        }
-        self.children.push(child);
-        Ok(())
+fn hand_over(writer: &mut SnapshotWriter<'_>, batch: &Batch) -> anyhow::Result<()> {
+    match batch.parent() {
+        _ if batch.is_empty() => {}
+        Some(parent) => writer.list(parent, batch)?,
+        None => writer.objects(batch)?,
     }
+    Ok(())
+}
 
-    fn close(&mut self, writer: &mut SnapshotWriter<'_>) -> anyhow::Result<()> {
-        let children = std::mem::take(&mut self.children);
-        let Some(first) = children.first() else {
-            return Ok(());
-        };
-        let object_type = first.object_type;
-        let parent = first.parent.clone().context("a relation without parent")?;
-        writer.children(object_type, &parent, children)?;
-        Ok(())
+fn push(batch: &mut Batch, line: &Line<'_>, divider: &mut Divider) -> anyhow::Result<()> {
+    let object_type = batch.object_type();
+    let object = line.object.context("a line without object")?;
+    if object_type.entry().bare_relation {
+        // It says nothing beyond its id, and is not read.
+        let _: IgnoredAny = serde_json::from_str(object)?;
     }
+    batch.push(&line.id, |out| {
+        let start = out.len();
+        let body_bytes = divider.divide_into(object_type, object.as_bytes(), out)?;
+        if let Some(observed) = line.observed {
+            out.truncate(start + body_bytes);
+            out.extend_from_slice(observed.as_bytes());
+        }
+        anyhow::Ok(body_bytes)
+    })
 }
 
 fn apply(domain: &DomainStore, changes: &Path, parents: &Parents) -> anyhow::Result<()> {
     let mut writer = domain.begin(&Silent, SystemClock.now())?;
+    let mut divider = Divider::default();
     for object_type in catalogue::all() {
         let Some(mut file) = open(changes, object_type)? else {
             continue;
         };
         let mut text = String::new();
         while next(&mut file, &mut text)? {
-            let line: Line<'_> = serde_json::from_str(&text)?;
+            let line = Line::read(&text)?;
             if line.object.is_some() {
-                writer.object(object(object_type, &line, parents)?)?;
+                writer.object(object(object_type, &line, parents, &mut divider)?)?;
             } else {
                 writer.gone(object_type, &line.id)?;
             }
@@ -198,22 +251,21 @@ fn object(
     object_type: ObjectType,
     line: &Line<'_>,
     parents: &Parents,
+    divider: &mut Divider,
 ) -> anyhow::Result<Canonical> {
     let raw = line.object.context("a line without object")?;
-    let Split { body, observed } = canonical(object_type, raw.get().as_bytes())?;
-    let id = line.id.clone().into_owned();
-    let parent = if matches!(object_type.entry().id, IdRule::UnderParent(_)) {
-        id.split_once('/').map(|(parent, _)| parent.to_owned())
-    } else {
-        parents.of(object_type, &id)
+    let Split { body, observed } = divider.divide(object_type, raw.as_bytes())?;
+    let parent = match parent_of(object_type, &line.id) {
+        Some(parent) => Some(parent.to_owned()),
+        None => parents.of(object_type, &line.id),
     };
     let observed = match line.observed {
-        Some(observed) => observed.get().as_bytes().to_vec(),
+        Some(observed) => observed.as_bytes().to_vec(),
         None => observed,
     };
     Ok(Canonical {
         object_type,
-        id,
+        id: line.id.clone().into_owned(),
         parent,
         body,
         observed,

@@ -19,6 +19,7 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use rusqlite::config::DbConfig;
 use rusqlite::{
     Connection, ErrorCode, OpenFlags, OptionalExtension, Row, Statement, Transaction, ffi, params,
 };
@@ -41,10 +42,11 @@ const MIGRATIONS: &[&str] = &[
     include_str!("index/migrations/0001_temporal_index.sql"),
     include_str!("index/migrations/0002_doomed_packs.sql"),
     include_str!("index/migrations/0003_lasting_versions.sql"),
+    include_str!("index/migrations/0004_short_coverage.sql"),
 ];
 
 /// Pages of 1 KiB that a connection may keep in memory.
-const CACHE_KIB: i32 = 8 * 1024;
+const CACHE_KIB: i32 = 4 * 1024;
 
 /// Why the index could not be used.
 #[derive(Debug, thiserror::Error)]
@@ -233,11 +235,45 @@ impl SnapshotRow {
             changes: unsigned(row, 8)?,
             bytes_new: unsigned(row, 9)?,
             record_bytes: unsigned(row, 10)?,
-            coverage: serde_json::from_str(&coverage).map_err(|error| json(11, error))?,
+            coverage: coverage_from(&coverage).map_err(|error| json(11, error))?,
             counts: serde_json::from_str(&counts).map_err(|error| json(12, error))?,
             watermark: row.get(13)?,
         })
     }
+}
+
+/// Coverage as the index keeps it: mostly all types are complete, which takes a fifth of the bytes so, and a snapshot's row no
+/// overflow page of its own.
+#[derive(serde::Serialize, serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ShortCoverage {
+    complete: Vec<u16>,
+    others: BTreeMap<u16, Coverage>,
+}
+
+fn coverage_text(coverage: &BTreeMap<u16, Coverage>) -> serde_json::Result<String> {
+    let (complete, others) = coverage
+        .iter()
+        .partition::<Vec<_>, _>(|(_, coverage)| **coverage == Coverage::Complete);
+    serde_json::to_string(&ShortCoverage {
+        complete: complete.into_iter().map(|(code, _)| *code).collect(),
+        others: others
+            .into_iter()
+            .map(|(code, coverage)| (*code, coverage.clone()))
+            .collect(),
+    })
+}
+
+/// Reads what [`coverage_text`] wrote, and what versions of the index below 4 held: each type with its coverage.
+fn coverage_from(text: &str) -> serde_json::Result<BTreeMap<u16, Coverage>> {
+    if !text.starts_with("{\"complete\"") {
+        return serde_json::from_str(text);
+    }
+    let short: ShortCoverage = serde_json::from_str(text)?;
+    let complete = short.complete.into_iter();
+    let mut coverage = short.others;
+    coverage.extend(complete.map(|code| (code, Coverage::Complete)));
+    Ok(coverage)
 }
 
 /// An id as the index keeps it.
@@ -480,6 +516,8 @@ fn prepare(connection: &Connection) -> Result<()> {
     connection.pragma_update(None, "synchronous", "NORMAL")?;
     connection.pragma_update(None, "cache_size", -CACHE_KIB)?;
     connection.pragma_update(None, "temp_store", "MEMORY")?;
+    // Else SQLite, built as it is, parses and plans a range search anew each time another value is bound: most of what a lookup cost.
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
     connection.set_prepared_statement_cache_capacity(64);
     Ok(())
 }
@@ -580,17 +618,18 @@ fn collect<T>(rows: impl Iterator<Item = rusqlite::Result<T>>) -> Result<Vec<T>>
         .map_err(IndexError::from)
 }
 
-/// Calls `see` with each id whose number is at least `from`, in order of the numbers.
+/// Calls `see` with the first `limit` ids whose numbers are at least `from`, in order of the numbers.
 pub(crate) fn names(
     connection: &Connection,
     domain: DomainId,
     from: u32,
+    limit: usize,
     see: &mut dyn FnMut(u32, NameText),
 ) -> Result<()> {
     let mut statement = connection.prepare_cached(
-        "SELECT n.number, n.text FROM name n JOIN domain d ON d.no = n.domain WHERE d.id = ?1 AND n.number >= ?2 ORDER BY n.number",
+        "SELECT n.number, n.text FROM name n JOIN domain d ON d.no = n.domain WHERE d.id = ?1 AND n.number >= ?2 ORDER BY n.number LIMIT ?3",
     )?;
-    let mut rows = statement.query(params![domain.as_bytes(), from])?;
+    let mut rows = statement.query(params![domain.as_bytes(), from, integer(limit)])?;
     while let Some(row) = rows.next()? {
         let text = match row.get_ref(1)? {
             rusqlite::types::ValueRef::Text(text) => {
@@ -1045,7 +1084,7 @@ pub(crate) fn apply_head(
             integer(snapshot.changes),
             integer(snapshot.bytes_new),
             integer(snapshot.record_bytes),
-            serde_json::to_string(&snapshot.coverage).map_err(json)?,
+            coverage_text(&snapshot.coverage).map_err(json)?,
             serde_json::to_string(&snapshot.counts).map_err(json)?,
             snapshot.watermark,
         ],
@@ -1291,5 +1330,32 @@ impl<'a> ChunkNumbers<'a> {
             })?;
         self.last = Some(((pack, place), no));
         Ok(no)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn coverage_is_read_as_it_is_written_now_and_as_it_was_before() {
+        let incomplete = Coverage::Incomplete {
+            reason: "it \"stopped\"".to_owned(),
+        };
+        let mut coverage: BTreeMap<u16, Coverage> =
+            (1..50).map(|code| (code, Coverage::Complete)).collect();
+        let before = serde_json::to_string(&coverage).unwrap();
+        assert_eq!(coverage_from(&before).unwrap(), coverage);
+        let short = coverage_text(&coverage).unwrap();
+        assert!(short.len() * 5 < before.len(), "{short}");
+        assert_eq!(coverage_from(&short).unwrap(), coverage);
+        coverage.insert(7, Coverage::NotAvailable);
+        coverage.insert(9, incomplete);
+        let text = coverage_text(&coverage).unwrap();
+        assert_eq!(coverage_from(&text).unwrap(), coverage);
+        assert_eq!(coverage_from("{}").unwrap(), BTreeMap::new());
+        let none = coverage_text(&BTreeMap::new()).unwrap();
+        assert_eq!(coverage_from(&none).unwrap(), BTreeMap::new());
+        assert!(coverage_from("{\"complete\":[1],\"more\":1}").is_err());
     }
 }

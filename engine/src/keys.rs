@@ -24,7 +24,7 @@
 use std::fmt;
 use std::path::PathBuf;
 
-use chacha20poly1305::aead::{Aead, KeyInit, Payload};
+use chacha20poly1305::aead::{Aead, AeadInOut, KeyInit, Payload};
 use chacha20poly1305::{XChaCha20Poly1305, XNonce};
 use zeroize::Zeroizing;
 
@@ -38,7 +38,9 @@ pub use file::{CredentialProvider, FileProvider};
 
 /// The length of every key, in bytes.
 pub const KEY_BYTES: usize = 32;
-const NONCE_BYTES: usize = 24;
+/// What stands before sealed bytes.
+pub(crate) const NONCE_BYTES: usize = 24;
+const TAG_BYTES: usize = 16;
 const ENVELOPE_MAGIC: &[u8; 8] = b"ORGKENV\x01";
 const STATE_MAGIC: &[u8; 8] = b"ORGKSTA\x01";
 const DOMAIN_KEYS_VERSION: u8 = 1;
@@ -181,16 +183,32 @@ pub(crate) fn random_key() -> Result<Key, KeyError> {
 
 /// Seals `plain`; gives nonce and sealed bytes.
 pub(crate) fn seal(key: &Key, aad: &[u8], plain: &[u8]) -> Result<Vec<u8>, KeyError> {
-    let mut nonce = [0; NONCE_BYTES];
-    getrandom::fill(&mut nonce)?;
-    let cipher = XChaCha20Poly1305::new((&**key).into());
-    let sealed = cipher
-        .encrypt(&XNonce::from(nonce), Payload { msg: plain, aad })
-        .map_err(|_| KeyError::DoesNotOpen)?;
-    let mut out = Vec::with_capacity(NONCE_BYTES + sealed.len());
-    out.extend_from_slice(&nonce);
-    out.extend_from_slice(&sealed);
+    let mut out = Vec::with_capacity(NONCE_BYTES + plain.len() + TAG_BYTES);
+    out.extend_from_slice(&[0; NONCE_BYTES]);
+    out.extend_from_slice(plain);
+    seal_in_place(key, aad, &mut out, 0)?;
     Ok(out)
+}
+
+/// Seals what stands in `blob` from `at` on, where [`NONCE_BYTES`] are left for the nonce before what is to be sealed: nothing is
+/// copied. What stands before is left as it is.
+pub(crate) fn seal_in_place(
+    key: &Key,
+    aad: &[u8],
+    blob: &mut Vec<u8>,
+    at: usize,
+) -> Result<(), KeyError> {
+    let sealed = blob.get_mut(at..).unwrap_or_default();
+    let (place, plain) = sealed
+        .split_first_chunk_mut::<NONCE_BYTES>()
+        .ok_or(KeyError::NotSealed)?;
+    getrandom::fill(place)?;
+    let cipher = XChaCha20Poly1305::new((&**key).into());
+    let tag = cipher
+        .encrypt_inout_detached(&XNonce::from(*place), aad, plain.into())
+        .map_err(|_| KeyError::DoesNotOpen)?;
+    blob.extend_from_slice(&tag);
+    Ok(())
 }
 
 /// Opens what [`seal`] gave.

@@ -84,7 +84,7 @@ struct Places {
 }
 
 /// What is behind an id in a [`Batch`]: how many bytes of it are the body.
-pub(crate) type BodyBytes = usize;
+pub type BodyBytes = usize;
 
 impl Batch {
     /// An empty one, for objects of this type under this parent.
@@ -109,7 +109,11 @@ impl Batch {
     }
 
     /// Adds an object; `write` appends its body and what was observed of it, and tells how long the body is.
-    pub(crate) fn push<E>(
+    ///
+    /// # Errors
+    ///
+    /// When `write` fails; the object is then left out.
+    pub fn push<E>(
         &mut self,
         id: &str,
         write: impl FnOnce(&mut Vec<u8>) -> Result<BodyBytes, E>,
@@ -197,6 +201,12 @@ impl Batch {
     #[must_use]
     pub fn object_type(&self) -> ObjectType {
         self.object_type
+    }
+
+    /// The parent of the objects.
+    #[must_use]
+    pub fn parent(&self) -> Option<&str> {
+        self.parent.as_deref()
     }
 
     /// The objects in their order.

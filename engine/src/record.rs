@@ -40,12 +40,15 @@
 //! Associated data: `orgkeep record 1`, domain, snapshot.
 
 use std::collections::BTreeMap;
+use std::io::{self, Write};
+
+use zstd::stream::write::Encoder;
 
 use crate::blobs::SealedBlob;
 use crate::chunk::Key;
 use crate::codec::{DecodeError, Decoder, put_i64, put_sized, put_u64, put_usize, read_deltas};
 use crate::id::{DomainId, PackId, SnapshotId};
-use crate::keys::{DomainKeys, KeyError, open, seal};
+use crate::keys::{DomainKeys, KeyError, NONCE_BYTES, open, seal_in_place};
 use crate::object::Coverage;
 
 mod checkpoint;
@@ -143,16 +146,25 @@ pub(crate) struct Record {
 }
 
 /// The large parts of a record, encoded from where they are instead of being collected in it first.
-pub(crate) struct Parts<'a, 'i> {
+pub(crate) struct Parts<'a> {
     /// How many ids are new.
     pub(crate) ids_count: usize,
-    /// The new ids, and whether they are names.
-    pub(crate) ids: &'a mut dyn Iterator<Item = (&'i str, bool)>,
+    /// Shows the new ids, and whether they are names; called more than once.
+    pub(crate) ids: &'a dyn Fn(&mut SeeId<'_>),
     /// How many types changed.
     pub(crate) types_count: usize,
-    /// What [`put_delta`] wrote of each.
-    pub(crate) types: &'a [u8],
+    /// What [`put_delta`] wrote of them.
+    pub(crate) types: &'a [Vec<u8>],
 }
+
+/// Sees an id, and whether it is a name.
+type SeeId<'a> = dyn FnMut(&str, bool) + 'a;
+
+/// Takes the next bytes of what is encoded.
+type Put<'a> = dyn FnMut(&[u8]) -> io::Result<()> + 'a;
+
+/// Ids are handed on when they take this many bytes.
+const IDS_BYTES_AT_ONCE: usize = 64 * 1024;
 
 /// What says which kind of blob it is: its first bytes, the label that is bound in, and its name in errors.
 struct Form {
@@ -176,26 +188,35 @@ impl Form {
         aad
     }
 
-    /// Compresses and seals.
+    /// Compresses and seals what `encode` gives, which is called twice: a blob holds the length first, and nothing is held but the blob.
+    ///
+    /// With the bytes as one, then compressed, packed and sealed, each in a copy, this was the peak of a first backup.
     fn seal(
         &self,
         keys: &DomainKeys,
         domain: DomainId,
         name: &[u8; 8],
-        plain: &[u8],
+        encode: &dyn Fn(&mut Put<'_>) -> io::Result<()>,
     ) -> Result<SealedBlob, KeyError> {
-        let mut packed = Vec::new();
-        put_usize(&mut packed, plain.len());
-        packed.extend_from_slice(&zstd::bulk::compress(plain, COMPRESSION_LEVEL).map_err(
-            |source| KeyError::Unavailable {
-                what: format!("compressing {}", self.what),
-                source,
-            },
-        )?);
+        let failed = |source| KeyError::Unavailable {
+            what: format!("compressing {}", self.what),
+            source,
+        };
+        let mut length = 0;
+        encode(&mut |bytes| {
+            length += bytes.len();
+            Ok(())
+        })
+        .map_err(failed)?;
         let epoch = keys.newest().ok_or(KeyError::NotSealed)?;
         let mut blob = self.magic.to_vec();
         blob.extend_from_slice(&epoch.number.to_le_bytes());
-        blob.extend_from_slice(&seal(&epoch.record, &self.aad(domain, name), &packed)?);
+        let sealed_from = blob.len();
+        blob.extend_from_slice(&[0; NONCE_BYTES]);
+        put_usize(&mut blob, length);
+        let mut blob = compress(blob, length, encode).map_err(failed)?;
+        let aad = self.aad(domain, name);
+        seal_in_place(&epoch.record, &aad, &mut blob, sealed_from)?;
         Ok(SealedBlob::new(blob))
     }
 
@@ -234,6 +255,31 @@ impl Form {
     }
 }
 
+/// Adds one zstd frame of what `encode` gives, which are `length` bytes.
+fn compress(
+    blob: Vec<u8>,
+    length: usize,
+    encode: &dyn Fn(&mut Put<'_>) -> io::Result<()>,
+) -> io::Result<Vec<u8>> {
+    let mut encoder = Encoder::new(blob, COMPRESSION_LEVEL)?;
+    encoder.set_pledged_src_size(u64::try_from(length).ok())?;
+    encode(&mut |bytes| encoder.write_all(bytes))?;
+    encoder.finish()
+}
+
+/// What `encode` gives, as one.
+#[cfg(any(test, feature = "fuzzing"))]
+fn collected(encode: &dyn Fn(&mut Put<'_>) -> io::Result<()>) -> Vec<u8> {
+    let mut out = Vec::new();
+    // Nothing can fail in memory.
+    encode(&mut |bytes| {
+        out.extend_from_slice(bytes);
+        Ok(())
+    })
+    .ok();
+    out
+}
+
 impl Record {
     /// The record as a blob.
     pub(crate) fn seal(
@@ -242,7 +288,7 @@ impl Record {
         domain: DomainId,
         snapshot: SnapshotId,
     ) -> Result<SealedBlob, KeyError> {
-        FORM.seal(keys, domain, snapshot.as_bytes(), &self.encode())
+        FORM.seal(keys, domain, snapshot.as_bytes(), &|put| self.put(put))
     }
 
     /// The record from its blob.
@@ -262,25 +308,34 @@ impl Record {
         keys: &DomainKeys,
         domain: DomainId,
         snapshot: SnapshotId,
-        parts: Parts<'_, '_>,
+        parts: &Parts<'_>,
     ) -> Result<SealedBlob, KeyError> {
-        FORM.seal(keys, domain, snapshot.as_bytes(), &self.encode_parts(parts))
+        FORM.seal(keys, domain, snapshot.as_bytes(), &|put| {
+            self.put_parts(parts, put)
+        })
     }
 
+    #[cfg(any(test, feature = "fuzzing"))]
     fn encode(&self) -> Vec<u8> {
+        collected(&|put| self.put(put))
+    }
+
+    /// Encodes the record.
+    fn put(&self, put: &mut Put<'_>) -> io::Result<()> {
         let mut types = Vec::new();
         for delta in &self.types {
             delta.encode(&mut types);
         }
-        self.encode_parts(Parts {
+        let parts = Parts {
             ids_count: self.ids.len(),
-            ids: &mut self.ids.iter().map(|id| (id.text.as_str(), id.is_name)),
+            ids: &|see| self.ids.iter().for_each(|id| see(&id.text, id.is_name)),
             types_count: self.types.len(),
             types: &types,
-        })
+        };
+        self.put_parts(&parts, put)
     }
 
-    fn encode_parts(&self, parts: Parts<'_, '_>) -> Vec<u8> {
+    fn put_parts(&self, parts: &Parts<'_>, put: &mut Put<'_>) -> io::Result<()> {
         let mut out = vec![VERSION];
         put_u64(&mut out, u64::from(self.sequence));
         match &self.parent {
@@ -295,10 +350,16 @@ impl Record {
         put_sized(&mut out, &self.watermark);
         put_u64(&mut out, u64::from(self.ids_first));
         put_usize(&mut out, parts.ids_count);
-        for (text, is_name) in parts.ids {
+        let mut done = Ok(());
+        (parts.ids)(&mut |text, is_name| {
             put_usize(&mut out, text.len() << 1 | usize::from(is_name));
             out.extend_from_slice(text.as_bytes());
-        }
+            if done.is_ok() && out.len() >= IDS_BYTES_AT_ONCE {
+                done = put(&out);
+                out.clear();
+            }
+        });
+        done?;
         put_usize(&mut out, self.packs.len());
         for (pack, bytes) in &self.packs {
             out.extend_from_slice(pack.as_bytes());
@@ -323,8 +384,8 @@ impl Record {
             put_u64(&mut out, *count);
         }
         put_usize(&mut out, parts.types_count);
-        out.extend_from_slice(parts.types);
-        out
+        put(&out)?;
+        parts.types.iter().try_for_each(|types| put(types))
     }
 
     fn decode(plain: &[u8]) -> Result<Self, DecodeError> {
@@ -423,7 +484,7 @@ impl TypeDelta {
             && self.observations.is_empty()
     }
 
-    fn encode(&self, out: &mut Vec<u8>) {
+    fn encode(&self, out: &mut Vec<Vec<u8>>) {
         let list = |keys: &[Key]| {
             let mut list = KeyList::default();
             keys.iter().for_each(|key| list.push(*key));
@@ -472,32 +533,37 @@ impl TypeDelta {
     }
 }
 
-/// Writes what changed of one type; the lists are what was removed and the new relations.
+/// Writes what changed of one type, in some pieces; the lists are what was removed and the new relations.
 pub(crate) fn put_delta(
-    out: &mut Vec<u8>,
+    pieces: &mut Vec<Vec<u8>>,
     type_code: u16,
     runs: &[Run],
     lists: [KeyList; 2],
     observations: &[Observations],
 ) {
-    put_u64(out, u64::from(type_code));
-    put_usize(out, runs.len());
+    let mut out = Vec::new();
+    put_u64(&mut out, u64::from(type_code));
+    put_usize(&mut out, runs.len());
     for run in runs {
-        put_usize(out, run.pack);
-        put_usize(out, run.chunk);
-        put_usize(out, run.first);
-        put_usize(out, run.rows);
+        put_usize(&mut out, run.pack);
+        put_usize(&mut out, run.chunk);
+        put_usize(&mut out, run.first);
+        put_usize(&mut out, run.rows);
     }
     for list in lists {
-        list.put(out);
+        // The lists are large: they are not copied.
+        let (count, list) = list.finish();
+        put_usize(&mut out, count);
+        pieces.extend([std::mem::take(&mut out), list]);
     }
-    put_usize(out, observations.len());
+    put_usize(&mut out, observations.len());
     for found in observations {
-        put_u64(out, u64::from(found.bucket));
-        put_usize(out, found.pack);
-        put_usize(out, found.chunk);
+        put_u64(&mut out, u64::from(found.bucket));
+        put_usize(&mut out, found.pack);
+        put_usize(&mut out, found.chunk);
         out.extend_from_slice(&found.digest);
     }
+    pieces.push(out);
 }
 
 /// A list of keys as a record holds it, by their parents: encoded as they come, which must be in order. One to two bytes a key.
@@ -541,12 +607,12 @@ impl KeyList {
         self.count = 0;
     }
 
-    fn put(mut self, out: &mut Vec<u8>) {
+    /// How many groups there are, and their bytes.
+    fn finish(mut self) -> (usize, Vec<u8>) {
         if self.count > 0 {
             self.close();
         }
-        put_usize(out, self.groups);
-        out.extend_from_slice(&self.bytes);
+        (self.groups, self.bytes)
     }
 }
 

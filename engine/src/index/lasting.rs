@@ -121,11 +121,12 @@ fn unpack(from: u32, packed: &[u8]) -> std::result::Result<Vec<(u32, Option<Body
     Ok(versions)
 }
 
+const AROUND: &str = "SELECT parent, key, versions FROM lasting WHERE space = ?1 AND parent = ?2 AND key <= ?3 \
+     ORDER BY key DESC LIMIT 1";
+
 /// The row in which a version lies if it lies in any.
 fn around(connection: &Connection, space: Space, key: Key) -> Result<Option<Block>> {
-    let mut statement = connection.prepare_cached(
-        "SELECT parent, key, versions FROM lasting WHERE space = ?1 AND parent = ?2 AND key <= ?3 ORDER BY key DESC LIMIT 1",
-    )?;
+    let mut statement = connection.prepare_cached(AROUND)?;
     let mut rows = statement.query(params![space, key.parent, key.key])?;
     rows.next()?.map(Block::read).transpose()
 }
@@ -429,6 +430,7 @@ mod tests {
     use std::collections::BTreeMap;
 
     use proptest::prelude::*;
+    use rusqlite::StatementStatus;
 
     use super::*;
     use crate::index::Index;
@@ -548,5 +550,19 @@ mod tests {
                 prop_assert!(versions.is_sorted_by_key(|(key, _)| *key));
             }
         }
+    }
+
+    #[test]
+    fn a_lookup_is_planned_once_whatever_is_looked_up() {
+        let dir = tempfile::tempdir_in("/dev/shm").unwrap_or_else(|_| tempfile::tempdir().unwrap());
+        let index = Index::open(&dir.path().join("index.db")).unwrap();
+        let key = |key| Key { parent: 1, key };
+        let read = index.read();
+        let times = |status| read.prepare_cached(AROUND).unwrap().get_status(status);
+        for number in 0..20 {
+            assert_eq!(find(&read, SPACE, key(number)).unwrap(), None);
+        }
+        assert_eq!(times(StatementStatus::Run), 20);
+        assert_eq!(times(StatementStatus::RePrepare), 0);
     }
 }

@@ -23,7 +23,9 @@
 //! all of the latest. Nothing is removed.
 //! Associated data: `orgkeep checkpoint 1`, domain, snapshot.
 
-use super::{Form, Record, RecordError};
+use std::io;
+
+use super::{Form, Put, Record, RecordError};
 use crate::blobs::SealedBlob;
 use crate::codec::{DecodeError, Decoder, put_u64, put_usize};
 use crate::id::{DomainId, SnapshotId};
@@ -58,7 +60,7 @@ impl Checkpoint {
         domain: DomainId,
         snapshot: SnapshotId,
     ) -> Result<SealedBlob, KeyError> {
-        FORM.seal(keys, domain, snapshot.as_bytes(), &self.encode())
+        FORM.seal(keys, domain, snapshot.as_bytes(), &|put| self.put(put))
     }
 
     /// The checkpoint from its blob.
@@ -72,7 +74,12 @@ impl Checkpoint {
         Self::decode(&plain).map_err(RecordError::Decode)
     }
 
+    #[cfg(any(test, feature = "fuzzing"))]
     fn encode(&self) -> Vec<u8> {
+        super::collected(&|put| self.put(put))
+    }
+
+    fn put(&self, put: &mut Put<'_>) -> io::Result<()> {
         let mut out = vec![VERSION];
         put_usize(&mut out, self.before.len());
         for (sequence, snapshot) in &self.before {
@@ -81,8 +88,8 @@ impl Checkpoint {
         }
         put_u64(&mut out, self.changes);
         put_u64(&mut out, self.record_bytes);
-        out.extend_from_slice(&self.state.encode());
-        out
+        put(&out)?;
+        self.state.put(put)
     }
 
     fn decode(plain: &[u8]) -> Result<Self, DecodeError> {

@@ -21,7 +21,9 @@
 //! the places where the rows lay when it was written. A relation that ended and is there again stands both among what is gone and what is new.
 //! Associated data: `orgkeep merged record 1`, domain, snapshot.
 
-use super::{Form, Record, RecordError};
+use std::io;
+
+use super::{Form, Put, Record, RecordError};
 use crate::blobs::SealedBlob;
 use crate::codec::{DecodeError, Decoder, put_u64};
 use crate::id::{DomainId, SnapshotId};
@@ -55,7 +57,7 @@ impl Merged {
         domain: DomainId,
         snapshot: SnapshotId,
     ) -> Result<SealedBlob, KeyError> {
-        FORM.seal(keys, domain, snapshot.as_bytes(), &self.encode())
+        FORM.seal(keys, domain, snapshot.as_bytes(), &|put| self.put(put))
     }
 
     /// The merged record from its blob.
@@ -69,7 +71,12 @@ impl Merged {
         Self::decode(&plain).map_err(RecordError::Decode)
     }
 
+    #[cfg(any(test, feature = "fuzzing"))]
     fn encode(&self) -> Vec<u8> {
+        super::collected(&|put| self.put(put))
+    }
+
+    fn put(&self, put: &mut Put<'_>) -> io::Result<()> {
         let mut out = vec![VERSION];
         match &self.base {
             None => out.push(0),
@@ -80,8 +87,8 @@ impl Merged {
         }
         put_u64(&mut out, self.changes);
         put_u64(&mut out, self.record_bytes);
-        out.extend_from_slice(&self.record.encode());
-        out
+        put(&out)?;
+        self.record.put(put)
     }
 
     fn decode(plain: &[u8]) -> Result<Self, DecodeError> {

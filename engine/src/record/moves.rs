@@ -98,7 +98,8 @@ impl Moves {
         domain: DomainId,
         number: u64,
     ) -> Result<SealedBlob, KeyError> {
-        FORM.seal(keys, domain, &number.to_le_bytes(), &self.encode())
+        let plain = self.encode();
+        FORM.seal(keys, domain, &number.to_le_bytes(), &|put| put(&plain))
     }
 
     /// The moves from their blob.

@@ -178,7 +178,7 @@ impl Shared {
 
     fn gather_ids(&self, read: &Connection) -> Result<Vec<NewId>, StoreError> {
         let mut found = Vec::new();
-        index::names(read, self.domain, 1, &mut |number, text| {
+        index::names(read, self.domain, 1, usize::MAX, &mut |number, text| {
             found.push((number, text));
         })?;
         let mut ids = Vec::with_capacity(found.len());

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard};
 use jiff::Timestamp;
 
 use super::moves::{MoveMap, Resolved};
-use super::names::NameMap;
+use super::names::{Interned, NameMap};
 use super::reader::SnapshotReader;
 use super::readin::{ReadIn, Seen};
 use super::reindex::StoreProblem;
@@ -30,6 +30,9 @@ use crate::record::{NewId, Record, RecordError, TypeDelta};
 
 /// Opened chunks that are kept for the next read, in bytes: some thirty full ones.
 pub(super) const CACHE_BYTES_MAX: usize = 8 * 1024 * 1024;
+
+/// How many ids are read from the index at once.
+const NAMES_AT_ONCE: usize = 4096;
 
 const MARKER_MAGIC: &[u8; 8] = b"ORGKMRK\x01";
 
@@ -595,28 +598,37 @@ impl Shared {
         self.cache.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Reads the ids that the index has and this does not.
+    /// Reads the ids that the index has and this does not, some thousand at a time.
     pub(super) fn load_names(&self) -> Result<(), StoreError> {
-        let from = self.names().next();
-        let mut failed = None;
-        let mut found = Vec::new();
-        index::names(
-            &self.inner.index.read(),
-            self.domain,
-            from,
-            &mut |number, text| match text {
-                NameText::Clear(text) => found.push((number, text)),
-                NameText::Sealed(sealed) => match self.keys.open_for_index(NAME_SEAL, &sealed) {
-                    Ok(text) => found.push((number, String::from_utf8_lossy(&text).into_owned())),
-                    Err(error) => failed = Some(error),
+        loop {
+            let from = self.names().next();
+            let mut failed = None;
+            let mut found = Vec::new();
+            index::names(
+                &self.inner.index.read(),
+                self.domain,
+                from,
+                NAMES_AT_ONCE,
+                &mut |number, text| match text {
+                    NameText::Clear(text) => found.push((number, text)),
+                    NameText::Sealed(sealed) => {
+                        match self.keys.open_for_index(NAME_SEAL, &sealed) {
+                            Ok(text) => {
+                                found.push((number, String::from_utf8_lossy(&text).into_owned()));
+                            }
+                            Err(error) => failed = Some(error),
+                        }
+                    }
                 },
-            },
-        )?;
-        if let Some(error) = failed {
-            return Err(error.into());
+            )?;
+            if let Some(error) = failed {
+                return Err(error.into());
+            }
+            if found.is_empty() {
+                return Ok(());
+            }
+            self.add_names(found.iter().map(|(number, text)| (*number, text.as_str())));
         }
-        self.add_names(found.iter().map(|(number, text)| (*number, text.as_str())));
-        Ok(())
     }
 
     fn knows(&self, key: Key) -> bool {
@@ -631,6 +643,12 @@ impl Shared {
                 names.push(number, text);
             }
         }
+    }
+
+    /// Takes ids that are new, the first of which has the number `first`.
+    pub(super) fn append_names(&self, first: u32, found: Interned) {
+        let mut names = self.names.write().unwrap_or_else(PoisonError::into_inner);
+        names.append(first, found);
     }
 
     pub(super) fn add_ids(&self, first: u32, ids: &[NewId]) {

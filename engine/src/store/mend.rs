@@ -384,31 +384,39 @@ impl DomainStore {
         }
         let mut ids = Vec::new();
         let mut failed = None;
-        index::names(&read, shared.domain, ids_first, &mut |number, text| {
-            if ids_end.is_some_and(|end| number >= end) {
-                return;
-            }
-            let place = usize::try_from(number - ids_first).unwrap_or(usize::MAX);
-            while ids.len() < place {
-                ids.push(NewId {
-                    text: String::new(),
-                    is_name: false,
-                });
-            }
-            match text {
-                NameText::Clear(text) => ids.push(NewId {
-                    text,
-                    is_name: false,
-                }),
-                NameText::Sealed(sealed) => match shared.keys.open_for_index(NAME_SEAL, &sealed) {
-                    Ok(text) => ids.push(NewId {
-                        text: String::from_utf8_lossy(&text).into_owned(),
-                        is_name: true,
+        index::names(
+            &read,
+            shared.domain,
+            ids_first,
+            usize::MAX,
+            &mut |number, text| {
+                if ids_end.is_some_and(|end| number >= end) {
+                    return;
+                }
+                let place = usize::try_from(number - ids_first).unwrap_or(usize::MAX);
+                while ids.len() < place {
+                    ids.push(NewId {
+                        text: String::new(),
+                        is_name: false,
+                    });
+                }
+                match text {
+                    NameText::Clear(text) => ids.push(NewId {
+                        text,
+                        is_name: false,
                     }),
-                    Err(error) => failed = Some(error),
-                },
-            }
-        })?;
+                    NameText::Sealed(sealed) => {
+                        match shared.keys.open_for_index(NAME_SEAL, &sealed) {
+                            Ok(text) => ids.push(NewId {
+                                text: String::from_utf8_lossy(&text).into_owned(),
+                                is_name: true,
+                            }),
+                            Err(error) => failed = Some(error),
+                        }
+                    }
+                }
+            },
+        )?;
         if let Some(error) = failed {
             return Err(error.into());
         }

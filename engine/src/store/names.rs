@@ -178,6 +178,19 @@ impl NameMap {
         }
     }
 
+    /// Takes ids under their numbers, the first of which is `first`. Where there were none before, they are not copied.
+    pub(super) fn append(&mut self, first: u32, names: Interned) {
+        if self.names.len() == 0 && first == 1 {
+            self.names = names;
+            return;
+        }
+        for (number, name) in (first..).zip(names.iter()) {
+            if number >= self.next() {
+                self.push(number, name);
+            }
+        }
+    }
+
     /// The numbers of some ids.
     pub(super) fn numbers(&self, names: &[&str]) -> Vec<Option<u32>> {
         let mut numbers = vec![None; names.len()];
@@ -225,6 +238,26 @@ mod tests {
         }
         assert_eq!(names.number("b"), None);
         assert_eq!(names.number(""), None);
+    }
+
+    #[test]
+    fn ids_are_taken_up_together_as_they_are_one_by_one() {
+        let some = |texts: [&str; 2]| {
+            let mut interned = Interned::default();
+            texts.iter().for_each(|text| interned.push(text));
+            interned
+        };
+        let mut names = NameMap::default();
+        names.append(1, some(["a", "bc"]));
+        names.append(2, some(["known", "d"]));
+        names.append(5, some(["e", "f"]));
+        assert_eq!(names.next(), 7);
+        for (number, name) in [(1, "a"), (2, "bc"), (3, "d"), (5, "e"), (6, "f")] {
+            assert_eq!(names.name(number), Some(name));
+            assert_eq!(names.number(name), Some(number));
+        }
+        assert_eq!(names.name(4), None);
+        assert_eq!(names.number("known"), None);
     }
 
     #[test]

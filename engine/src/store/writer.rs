@@ -1086,14 +1086,13 @@ impl<'m> SnapshotWriter<'m> {
         };
         let shared = &self.store.shared;
         let blob = {
-            let mut ids = self.ids.iter();
             let parts = Parts {
                 ids_count: self.ids.ids.len(),
-                ids: &mut ids,
+                ids: &|see| self.ids.iter().for_each(|(id, is_name)| see(id, is_name)),
                 types_count: changed.len(),
                 types: &types,
             };
-            record.seal_parts(&shared.keys, shared.domain, self.id, parts)?
+            record.seal_parts(&shared.keys, shared.domain, self.id, &parts)?
         };
         drop(types);
         let record_bytes = blob.as_bytes().len() as u64;
@@ -1106,10 +1105,9 @@ impl<'m> SnapshotWriter<'m> {
                 .put(&format!("{}/records/{}", shared.domain, self.id), &blob)?;
             drop(blob);
             self.apply(&row, changed)?;
-            let ids = (self.ids.first..).zip(self.ids.ids.iter());
-            shared.add_names(ids);
+            let NewIds { first, ids, .. } = std::mem::take(&mut self.ids);
+            shared.append_names(first, ids);
         }
-        self.ids = NewIds::default();
         let info = SnapshotInfo::from(row);
         let shared = &self.store.shared;
         self.monitor.report(Progress::BytesNew(record_bytes));
@@ -1158,7 +1156,7 @@ impl<'m> SnapshotWriter<'m> {
         type_code: u16,
         state: &TypeState,
         packs: &mut PackTable,
-        out: &mut Vec<u8>,
+        out: &mut Vec<Vec<u8>>,
     ) -> Result<Tally, StoreError> {
         let mut tally = Tally::default();
         let (mut removed, mut related) = (KeyList::default(), KeyList::default());

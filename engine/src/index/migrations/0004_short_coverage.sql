@@ -1,0 +1,1 @@
+-- From here on `snapshot.coverage` may be `{"complete":[TYPE, ...],"others":{TYPE:COVERAGE}}`; the rows there are stay `{TYPE:COVERAGE}`.
