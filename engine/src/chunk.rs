@@ -480,8 +480,8 @@ const BROKEN: DecodeError = DecodeError::Broken { what: WHAT };
 
 /// A chunk opened but not put together: bodies are, one at a time, as they are asked for.
 ///
-/// A row is found by counting the ends of values in each of its columns, which takes some 0.1 ms in the middle of a chunk of
-/// 1 MiB, and nothing for the row after the one read last with the same [`Cursor`]. In memory it is about a quarter of its bodies.
+/// A row is found by counting the ends of values in each of its columns, and nothing has to be counted for the row after
+/// the one read last with the same [`Cursor`]. In memory it is about a quarter of its bodies.
 #[derive(Debug)]
 pub(crate) struct ChunkView {
     plain: Vec<u8>,
@@ -588,7 +588,7 @@ impl ChunkView {
 
     /// How many bytes the body of each row has.
     ///
-    /// Column by column, without putting a body together: that takes some fifth of the time.
+    /// Column by column, without putting a body together.
     pub(crate) fn lengths(&self, names: &dyn Names) -> Result<Vec<usize>, DecodeError> {
         let mut of_template: Vec<Vec<usize>> = vec![Vec::new(); self.templates.len()];
         for (ordinal, (place, _)) in self.forms.iter().enumerate() {
@@ -700,8 +700,7 @@ impl ChunkView {
                 continue;
             };
             let rest = self.plain.get(text.start + *at..text.end).ok_or(BROKEN)?;
-            let end = memchr::memchr2_iter(STRING_END, OTHER_END, rest).nth(rows - 1);
-            *at += end.ok_or(BROKEN)? + 1;
+            *at += behind_values(rest, rows).ok_or(BROKEN)?;
         }
         Ok(())
     }
@@ -756,9 +755,31 @@ impl ChunkView {
     }
 }
 
+/// How many bytes so many values of a column have, at least one.
+///
+/// Ends are counted a block at a time, which the processor does many at once.
+fn behind_values(text: &[u8], values: usize) -> Option<usize> {
+    /// So few bytes that their count fits a byte.
+    const BLOCK: usize = 128;
+    let is_end = |byte: &u8| *byte <= OTHER_END;
+    let mut left = values;
+    let mut at = 0;
+    for block in text.chunks(BLOCK) {
+        let ends = usize::from(block.iter().map(|byte| u8::from(is_end(byte))).sum::<u8>());
+        if ends >= left {
+            let mut ends = block.iter().enumerate().filter(|(_, byte)| is_end(byte));
+            let (last, _) = ends.nth(left.checked_sub(1)?)?;
+            return Some(at + last + 1);
+        }
+        left -= ends;
+        at += block.len();
+    }
+    None
+}
+
 /// The next value of a column, the byte that ends it, and what follows.
 ///
-/// Eight bytes at a time: most values are so short that calling what searches longer ones took twice as long.
+/// Eight bytes at a time: most values are too short for calling what searches longer ones to be worth it.
 fn next_value(text: &[u8]) -> Option<(&[u8], u8, &[u8])> {
     const ONES: u64 = 0x0101_0101_0101_0101;
     const _: () = assert!(STRING_END == 0 && OTHER_END == 1);
@@ -940,6 +961,26 @@ mod tests {
             Chunk::decode(&changed, &Numbered).ok();
             Chunk::decode(&plain, &Numbered).ok();
         }
+    }
+
+    #[test]
+    fn values_are_counted_over_any_number_of_blocks() {
+        let text: Vec<u8> = (0..1000u32)
+            .flat_map(|n| {
+                let length = usize::try_from(n * 7 % 23 + n / 300 * 90).unwrap();
+                std::iter::repeat_n(b'x', length).chain([u8::from(n % 3 == 0)])
+            })
+            .collect();
+        let mut rest = text.as_slice();
+        for values in 1..=1000 {
+            let (_, _, after) = next_value(rest).unwrap();
+            rest = after;
+            let read = text.len() - rest.len();
+            assert_eq!(behind_values(&text, values), Some(read), "{values}");
+        }
+        assert_eq!(next_value(rest), None);
+        assert_eq!(behind_values(&text, 1001), None);
+        assert_eq!(next_value(b"without an end"), None);
     }
 
     #[test]
