@@ -8,8 +8,12 @@
 //!
 //! # Chosen and rejected
 //!
-//! Bodies are put together in the text that is passed on, many lines at a time, and only there. With a vector for each object, its
-//! line and the piece that is sent, and a look at the clock for each object's progress, the daemon's part took as long as reading.
+//! Bodies are put together in the text that is passed on, many lines at a time, and only there; progress is told with each text.
+//! Measured through the daemon at 100,000 users after 10 days (536 MB of archive), one after the other on a busy machine: 2.6 to 3.2
+//! CPU s. It was 5.9 with a vector for each object, its line and the piece that is sent, a report of each object, 16,384 rows
+//! sorted together by their places, and lengths counted object by object.
+//!
+//! Rejected: strictly by key, which needs the chunks of all later days open at once (at 100,000 users 1.5 MB for each day).
 
 use crate::canonical::Json;
 use crate::catalogue::ObjectType;

@@ -204,7 +204,7 @@ pub(crate) fn open_chunk(
     let keys = keys.epoch(epoch).ok_or(PackError::NoEpoch { epoch })?;
     let aad = chunk_aad(domain, pack, place, entry.kind, entry.type_code);
     let mut plain = open(&keys.chunk, &aad, sealed).map_err(PackError::Key)?;
-    // Taken, not copied: wiping a copy takes longer than unsealing it did.
+    // Taken, not copied: a copy would be made only for the original to be wiped.
     Ok(std::mem::take(&mut *plain))
 }
 

@@ -380,8 +380,8 @@ impl SnapshotReader {
 
     /// Calls `see` with each object of a type, in the order in which they lie: what is asked of one is read then.
     ///
-    /// Many are sorted together, because a chunk of a later day holds objects from all over the type: with as few as come from the
-    /// index at once, exporting 100,000 users after 22 days opened each of those chunks some forty times.
+    /// Many are sorted together, because a chunk of a later day holds objects from all over the type: it is opened once for each
+    /// such part, and with as few rows as come from the index at once there would be some forty parts of 600,000 assignments.
     pub(crate) fn rows(
         &self,
         object_type: ObjectType,
@@ -408,7 +408,8 @@ impl SnapshotReader {
             versions.clear();
             Ok(())
         };
-        let mut held = Vec::new();
+        let most = usize::try_from(self.count(object_type)).unwrap_or(usize::MAX);
+        let mut held = Vec::with_capacity(most.min(ROWS_SORTED + ROWS_AT_ONCE));
         self.batches(space, &mut |versions| {
             held.append(versions);
             if held.len() < ROWS_SORTED {
