@@ -188,6 +188,56 @@ fn what_the_org_no_longer_has_is_reported_lost_and_never_read_as_something_else(
 }
 
 #[test]
+fn with_the_index_lost_as_well_it_says_how_much_is_lost_although_nobody_knows_whose() {
+    let (_okta, mut daemon, before, snapshot) = backed_up(8);
+    assert!(daemon.terminate().success());
+    for pack in blobs(&daemon, "packs") {
+        fs::remove_file(&pack).unwrap();
+    }
+    for file in daemon.files() {
+        let name = file.file_name().unwrap().to_string_lossy().into_owned();
+        if name.starts_with("index.db") {
+            fs::remove_file(file).unwrap();
+        }
+    }
+    daemon.restart();
+    let repair = job(&daemon, &["store", "repair"], 3);
+    let result = &repair["result"];
+    assert_eq!(result["whole"], false);
+    let lost = result["lost_unnamed"].as_array().unwrap();
+    let of_users = lost.iter().find(|one| one["type"] == "user").unwrap();
+    assert_eq!(
+        of_users,
+        &json!({"domain": "acme", "type": "user", "since": snapshot, "versions": before.len()})
+    );
+    let all: u64 = lost
+        .iter()
+        .map(|one| one["versions"].as_u64().unwrap())
+        .sum();
+    assert_eq!(result["versions_lost"], json!(all));
+    // The record that told of them is kept.
+    let record = format!("/damaged/records/{snapshot}/1");
+    let aside = result["set_aside"].as_array().unwrap();
+    let kept = |name: &Value| name.as_str().unwrap().ends_with(&record);
+    assert!(aside.iter().any(kept), "{aside:?}");
+    let report = daemon.json(["jobs", "report", repair["id"].as_str().unwrap()]);
+    let items = report["items"].as_array().unwrap();
+    let told = items.iter().find(|item| item["type"] == "user").unwrap();
+    let detail = told["detail"].as_str().unwrap();
+    assert!(detail.contains(&before.len().to_string()), "{detail}");
+
+    // The org still had everything: the newest snapshot is whole, the old one is said not to be.
+    let snapshots = daemon.json_lines(["snapshots"]);
+    assert_eq!(snapshots[0]["complete"], true);
+    assert_eq!(snapshots[1]["id"], json!(snapshot));
+    assert_eq!(snapshots[1]["complete"], false);
+    let newest = snapshots[0]["id"].as_str().unwrap();
+    assert_eq!(users(&daemon, newest).len(), before.len());
+    job(&daemon, &["store", "check", "--read-data"], 0);
+    job(&daemon, &["store", "repair"], 0);
+}
+
+#[test]
 fn without_the_org_the_rest_is_saved_and_the_next_repair_goes_on() {
     let (okta, daemon, before, snapshot) = backed_up(8);
     let snapshot = snapshot.as_str();

@@ -18,9 +18,11 @@ pub(crate) fn card(
     domain: &DomainRecord,
     provider_ok: bool,
 ) -> Result<DomainCard, Problem> {
-    let snapshots = match app.stores.existing()? {
-        Some(store) => store.snapshots(domain.id)?,
-        None => Vec::new(),
+    let (snapshots, opening) = match app.stores.listed() {
+        Ok(Some(store)) => (store.snapshots(domain.id)?, None),
+        Ok(None) => (Vec::new(), None),
+        // The card says so; what it shows besides is right.
+        Err(problem) => (Vec::new(), Some(problem.detail().to_owned())),
     };
     let newest = snapshots.first();
     let protected_items = newest.map(|snapshot| {
@@ -34,6 +36,7 @@ pub(crate) fn card(
         .filter(|_| domain.keys_enabled)
         .and_then(|facts| facts.next(app.clock.now()));
     let mut warnings = own_warnings(domain, provider_ok);
+    warnings.extend(opening);
     if let Some(last) = &last {
         warnings.extend(app.jobs.warnings(app, last).into_iter().take(WARNINGS_MAX));
     }

@@ -44,7 +44,7 @@ fn by_time(
         Some(domain) => domain.clone(),
         None => only_domain(app)?,
     };
-    let Some(store) = app.stores.existing()? else {
+    let Some(store) = app.stores.listed()? else {
         return Ok(None);
     };
     let snapshots = store.snapshots(only.id)?;
@@ -82,7 +82,7 @@ fn by_prefix(
         && text
             .bytes()
             .all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
-    let Some(store) = app.stores.existing()?.filter(|_| is_hex) else {
+    let Some(store) = app.stores.listed()?.filter(|_| is_hex) else {
         return Ok(None);
     };
     let ids = match text.parse::<SnapshotId>() {

@@ -22,6 +22,7 @@ use crate::problem::Problem;
 use crate::recovery;
 use crate::scheduler;
 use crate::socket::{Bound, PeerInfo};
+use crate::stores::Stores;
 
 /// How long jobs have to reach a safe point when the daemon ends.
 const JOBS_PATIENCE: Duration = Duration::from_secs(20);
@@ -42,6 +43,8 @@ pub(crate) fn run(config: Config) -> anyhow::Result<()> {
     let app =
         App::start(config, Arc::new(SystemClock), metrics).context("could not open the state")?;
     take_up(&app);
+    // Before the first request can come.
+    let opening = Stores::begin_opening(&app);
     let bound = listen(&app.config)?;
     let listener = bound.listener.try_clone().context("could not listen")?;
 
@@ -58,7 +61,10 @@ pub(crate) fn run(config: Config) -> anyhow::Result<()> {
     let for_opening = Arc::clone(&app);
     let opening = std::thread::Builder::new()
         .name("open-domains".to_owned())
-        .spawn(move || open_domains(&for_opening))
+        .spawn(move || {
+            let _opening = opening;
+            open_domains(&for_opening);
+        })
         .context("could not start opening the domains")?;
 
     let served = runtime.block_on(serve(&app, listener));

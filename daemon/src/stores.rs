@@ -2,7 +2,8 @@
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use orgkeep_engine::blobs::{BlobError, Local};
 use orgkeep_engine::id::DomainId;
@@ -19,7 +20,13 @@ pub(crate) struct Stores {
     blobs: PathBuf,
     index: PathBuf,
     opened: Mutex<Opened>,
+    /// Whether the domains are being opened, so that the index may not have all snapshots yet.
+    opening: Mutex<bool>,
+    all_opened: Condvar,
 }
+
+/// How long a request waits for the index to have all snapshots.
+const OPENING_PATIENCE: Duration = Duration::from_secs(20);
 
 #[derive(Default)]
 struct Opened {
@@ -40,6 +47,8 @@ impl Stores {
             blobs: config.store_path.clone(),
             index: config.data_dir.join("index.db"),
             opened: Mutex::new(Opened::default()),
+            opening: Mutex::new(false),
+            all_opened: Condvar::new(),
         }
     }
 
@@ -75,6 +84,33 @@ impl Stores {
         }
     }
 
+    /// The store, if there is one already, once its index has all snapshots: after a crash, or where it was lost, it has
+    /// only a part of them until the domains were opened.
+    pub(crate) fn listed(&self) -> Result<Option<Arc<Store>>, Problem> {
+        let (opening, _) = self
+            .all_opened
+            .wait_timeout_while(self.opening(), OPENING_PATIENCE, |opening| *opening)
+            .unwrap_or_else(PoisonError::into_inner);
+        if *opening {
+            return Err(Problem::new(
+                "store_unavailable",
+                "The index is still being brought up to date with the store after the daemon's start. Try again later.",
+            ));
+        }
+        drop(opening);
+        self.existing()
+    }
+
+    /// Until what is returned is dropped, [`listed`](Self::listed) waits.
+    pub(crate) fn begin_opening(app: &Arc<App>) -> Opening {
+        *app.stores.opening() = true;
+        Opening(Arc::clone(app))
+    }
+
+    fn opening(&self) -> MutexGuard<'_, bool> {
+        self.opening.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// A domain's part of the store. Its keys are unwrapped at the first use; later uses still ask whether the
     /// provider is there.
     pub(crate) fn domain(&self, app: &App, id: DomainId) -> Result<DomainStore, Problem> {
@@ -103,6 +139,17 @@ impl Stores {
             Some(store) => Ok(store.checkpoint_wal()?),
             None => Ok(()),
         }
+    }
+}
+
+/// The domains are being opened.
+#[must_use]
+pub(crate) struct Opening(Arc<App>);
+
+impl Drop for Opening {
+    fn drop(&mut self) {
+        *self.0.stores.opening() = false;
+        self.0.stores.all_opened.notify_all();
     }
 }
 

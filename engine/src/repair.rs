@@ -10,11 +10,14 @@
 //! 3. the org is backed up once more. This makes the newest state whole, and shows what of the lost contents the org still has: a version whose
 //!    content is there again gets it back, for all snapshots that hold it.
 //!
+//! Where the index was lost as well, it was rebuilt without what lay in damaged packs. The records still tell how many versions that were, of
+//! which type, and since when: this is counted before records are written anew by what the index has, and the old ones are kept aside.
+//!
 //! Damaged blobs are moved below `DOMAIN/damaged/` and never deleted. Every step can be interrupted and run again. Where the org cannot be
 //! read, the first two steps are done, and what may still come back is pending until the next repair. A repair of a store
 //! without damage and without pending versions changes nothing and asks no org.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use crate::backup::{self, BackupError, BackupOptions};
@@ -78,6 +81,8 @@ pub struct DomainRepair {
     pub versions_recovered: u64,
     /// Versions whose content this repair found lost, and those still pending from an earlier one.
     pub lost: Vec<LostVersion>,
+    /// Versions that are lost, and whose nobody can tell any more, because the index was lost as well: by the snapshot they began with and their type.
+    pub lost_unnamed: BTreeMap<(SnapshotId, ObjectType), u64>,
     /// Snapshots that are gone, because their records are, and the index does not know them.
     pub snapshots_lost: Vec<SnapshotId>,
     /// The snapshot that holds the newest state, if one was made.
@@ -98,6 +103,7 @@ impl DomainRepair {
             chunks_salvaged: 0,
             versions_recovered: 0,
             lost: Vec::new(),
+            lost_unnamed: BTreeMap::new(),
             snapshots_lost: Vec::new(),
             snapshot: None,
             notes: Vec::new(),
@@ -109,6 +115,7 @@ impl DomainRepair {
     #[must_use]
     pub fn is_whole(&self) -> bool {
         self.lost.is_empty()
+            && self.lost_unnamed.is_empty()
             && self.snapshots_lost.is_empty()
             && self.notes.is_empty()
             && self.remaining.is_empty()
@@ -282,6 +289,9 @@ impl<'a> Ward<'a> {
             }
             self.done.rewritten.push(name);
         }
+        if !self.problems.is_empty() {
+            self.count_untold()?;
+        }
         let moves: Vec<String> = self
             .of_kind(ProblemKind::Moves)
             .map(|found| found.blob.clone())
@@ -309,14 +319,28 @@ impl<'a> Ward<'a> {
         Ok(())
     }
 
+    /// Counts what only the records still tell of, before they are written anew without it.
+    fn count_untold(&mut self) -> Result<(), StoreError> {
+        for (of, count) in self.patient.domain.untold()? {
+            let known = self.done.lost_unnamed.entry(of).or_default();
+            *known = count.max(*known);
+        }
+        Ok(())
+    }
+
     fn mend_records(&mut self) -> Result<(), StoreError> {
         let domain = &self.patient.domain;
         let damaged: BTreeSet<SnapshotId> = self
             .of_kind(ProblemKind::Record)
             .flat_map(|found| found.snapshots.iter().copied())
             .collect();
-        let written = domain.rewrite_records(&damaged)?;
+        // Noted before the records are written anew that still show it.
+        let lost = domain.give_up_missing(&damaged)?;
+        self.needs_backup |= !lost.is_empty();
+        self.done.snapshots_lost.extend(lost);
+        let (written, aside) = domain.rewrite_records(&damaged)?;
         self.done.rewritten.extend(written);
+        self.done.set_aside.extend(aside);
         // What is still not read in cannot be: it, or one before it, is damaged, and the index knows neither.
         let (lost, aside) = domain.give_up_unreadable()?;
         self.needs_backup |= !lost.is_empty();
@@ -331,7 +355,9 @@ impl<'a> Ward<'a> {
             .filter(|found| found.kind == ProblemKind::Record)
             .flat_map(|found| found.snapshots.iter().copied())
             .collect();
-        self.done.rewritten.extend(domain.rewrite_records(&torn)?);
+        let (written, aside) = domain.rewrite_records(&torn)?;
+        self.done.rewritten.extend(written);
+        self.done.set_aside.extend(aside);
         Ok(())
     }
 
@@ -347,6 +373,7 @@ impl<'a> Ward<'a> {
         if packs.is_empty() {
             return Ok(());
         }
+        self.count_untold()?;
         let (written, aside) = self.patient.domain.do_without_unknown(&packs)?;
         self.done.rewritten.extend(written);
         self.done.set_aside.extend(aside);
@@ -358,8 +385,9 @@ impl<'a> Ward<'a> {
         // Where the index knows nothing of what was lost, the records must say that the types are not complete.
         let stale = self.patient.domain.stale_records()?;
         self.needs_backup |= !stale.is_empty();
-        let written = self.patient.domain.rewrite_records(&stale)?;
+        let (written, aside) = self.patient.domain.rewrite_records(&stale)?;
         self.done.rewritten.extend(written);
+        self.done.set_aside.extend(aside);
         Ok(())
     }
 

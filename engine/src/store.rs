@@ -80,6 +80,7 @@ mod reindex;
 mod salvage;
 mod tombstone;
 mod types;
+mod untold;
 mod usage;
 mod writer;
 

@@ -142,12 +142,14 @@ pub struct RepairResult {
     pub chunks_salvaged: u64,
     /// Versions that were damaged and are whole again.
     pub versions_recovered: u64,
-    /// Versions that are lost.
+    /// Versions that are lost, those included whose nobody can tell.
     pub versions_lost: u64,
     /// Versions that are damaged until the org can be read.
     pub versions_pending: u64,
     /// The versions that are lost, or damaged until the org can be read.
     pub lost: Vec<LostVersion>,
+    /// Versions that are lost, and whose nobody can tell, because the index was lost as well.
+    pub lost_unnamed: Vec<UnnamedLoss>,
     /// Snapshots that are lost as a whole.
     pub snapshots_lost: Vec<String>,
     /// The new snapshots that hold the newest state.
@@ -170,6 +172,20 @@ pub struct LostVersion {
     pub snapshots: Vec<String>,
     /// Whether the org could not be asked yet, so that it may still come back.
     pub pending: bool,
+}
+
+/// Versions of objects that are lost, and whose ids were lost with them.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct UnnamedLoss {
+    /// The domain's name.
+    pub domain: String,
+    /// Their type.
+    #[serde(rename = "type")]
+    pub object_type: String,
+    /// The snapshot that they began with.
+    pub since: String,
+    /// How many there were.
+    pub versions: u64,
 }
 
 /// An object by type and id.

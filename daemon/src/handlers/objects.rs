@@ -217,7 +217,7 @@ pub(crate) fn history(app: &Arc<App>, call: &Call) -> Result<Answer, Problem> {
     }
     versions.sort_by_key(|version| std::cmp::Reverse(version.changed_at));
     let bare = object_type.entry().bare_relation;
-    let newest = match app.stores.existing()? {
+    let newest = match app.stores.listed()? {
         Some(store) => store.snapshots(domain.id)?.first().map(|info| info.id),
         None => None,
     };

@@ -23,7 +23,7 @@ pub(crate) fn list(app: &Arc<App>, call: &Call) -> Result<Answer, Problem> {
         Some(name) => domain(app, name)?,
         None => only_domain(app)?,
     };
-    let snapshots = match app.stores.existing()? {
+    let snapshots = match app.stores.listed()? {
         Some(store) => store.snapshots(domain.id)?,
         None => Vec::new(),
     };

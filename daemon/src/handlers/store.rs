@@ -13,7 +13,7 @@ use crate::problem::Problem;
 use crate::roles::Role;
 
 pub(crate) fn status(app: &Arc<App>, _call: &Call) -> Result<Answer, Problem> {
-    let stats = match app.stores.existing()? {
+    let stats = match app.stores.listed()? {
         Some(store) => store.stats()?,
         None => orgkeep_engine::store::StoreStats::default(),
     };

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use orgkeep_api::job::ReportItem;
-use orgkeep_api::store::{LostVersion, RepairResult};
+use orgkeep_api::store::{LostVersion, RepairResult, UnnamedLoss};
 use orgkeep_engine::backup::BackupOptions;
 use orgkeep_engine::collect::CollectOptions;
 use orgkeep_engine::monitor::Monitor;
@@ -61,7 +61,7 @@ pub(super) fn run(app: &Arc<App>, live: &Arc<Live>) -> Result<Done, Failure> {
     done.whole = report.is_whole() && done.problems.is_empty();
     Ok(Done {
         with_errors: !done.whole,
-        items: lost_items(&done.lost),
+        items: lost_items(&done.lost, &done.lost_unnamed),
         result: result(&done),
     })
 }
@@ -103,6 +103,15 @@ fn add(app: &App, live: &Live, of: &DomainRepair, done: &mut RepairResult) -> Re
             pending: version.pending,
         });
     }
+    for ((snapshot, object_type), versions) in &of.lost_unnamed {
+        done.versions_lost += versions;
+        done.lost_unnamed.push(UnnamedLoss {
+            domain: name.clone(),
+            object_type: object_type.name().to_owned(),
+            since: snapshot.to_string(),
+            versions: *versions,
+        });
+    }
     let lost = of.snapshots_lost.iter().map(ToString::to_string);
     done.snapshots_lost.extend(lost);
     done.snapshots
@@ -114,9 +123,9 @@ fn add(app: &App, live: &Live, of: &DomainRepair, done: &mut RepairResult) -> Re
 }
 
 /// The versions that are lost, as the report's rows.
-fn lost_items(lost: &[LostVersion]) -> Vec<ReportItem> {
-    let item = |(seq, version): (u64, &LostVersion)| ReportItem {
-        seq,
+fn lost_items(lost: &[LostVersion], unnamed: &[UnnamedLoss]) -> Vec<ReportItem> {
+    let named = lost.iter().map(|version| ReportItem {
+        seq: 0,
         action: "repair".to_owned(),
         object_type: version.object_type.clone(),
         id: version.id.clone(),
@@ -138,6 +147,22 @@ fn lost_items(lost: &[LostVersion]) -> Vec<ReportItem> {
             version.domain,
             version.snapshots.join(", ")
         )),
-    };
-    (1..).zip(lost).map(item).collect()
+    });
+    let unnamed = unnamed.iter().map(|loss| ReportItem {
+        seq: 0,
+        action: "repair".to_owned(),
+        object_type: loss.object_type.clone(),
+        id: String::new(),
+        new_id: None,
+        name: None,
+        outcome: "failed".to_owned(),
+        detail: Some(format!(
+            "lost: {} of them in {}, new or changed with {}; their ids were lost with them",
+            loss.versions, loss.domain, loss.since
+        )),
+    });
+    let items = (1..).zip(named.chain(unnamed));
+    items
+        .map(|(seq, item)| ReportItem { seq, ..item })
+        .collect()
 }

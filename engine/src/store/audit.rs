@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use self::expected::Expected;
 use super::domain::{Markers, chain};
 use super::merged::Served;
+use super::moves::MoveMap;
 use super::reindex::StoreProblem;
 use super::{DomainStore, StoreError};
 use crate::catalogue::ObjectType;
@@ -37,6 +38,10 @@ impl Told {
 #[derive(Default)]
 struct Named {
     packs: BTreeMap<PackId, u64>,
+    /// The packs in which it lies now.
+    lies_in: BTreeSet<PackId>,
+    /// The snapshots that checkpoints name as being before them.
+    before: BTreeMap<SnapshotId, Vec<SnapshotId>>,
 }
 
 impl DomainStore {
@@ -142,6 +147,7 @@ impl DomainStore {
                 match shared.read_served(*snapshot, &told.served) {
                     Ok((base, record)) => {
                         told.base = Ok(base);
+                        named.lies_in.append(&mut moves.packs_of(&record));
                         named.packs.extend(record.packs);
                     }
                     Err(StoreError::Record { source, .. }) => told.base = Err(chain(&source)),
@@ -156,13 +162,19 @@ impl DomainStore {
             });
         }
         let rows = index::snapshots(&shared.inner.index.read(), shared.domain)?;
-        let checkpoints = self.check_checkpoints(&rows, &markers, &mut named, monitor, report)?;
+        self.check_checkpoints(&rows, &markers, &moves, &mut named, monitor, report)?;
         named.packs.retain(|pack, _| !moves.is_retired(*pack));
         // The snapshots that one may follow: the one before it, and earlier ones where those between are removed.
         let mut before = vec![None];
+        let is_there = |id: &SnapshotId| {
+            rows.iter().any(|row| row.id == *id)
+                || markers.get(id).is_some_and(|(_, removed)| *removed)
+        };
         for row in &rows {
             let told = told.remove(&row.id).unwrap_or_default();
-            self.check_told(row, &told, &before, checkpoints.contains(&row.id), report);
+            let mut lost = named.before.get(&row.id).cloned().unwrap_or_default();
+            lost.retain(|id| !is_there(id));
+            self.check_told(row, &told, &before, lost, report);
             if !row.removed {
                 before.clear();
             }
@@ -188,13 +200,14 @@ impl DomainStore {
         Ok(named)
     }
 
-    /// Looks whether a snapshot that the index knows could be read in again.
+    /// Looks whether a snapshot that the index knows could be read in again after the one before it. Where it could not, `lost` are those
+    /// that its checkpoint names and of which nothing is there.
     fn check_told(
         &self,
         row: &SnapshotRow,
         told: &[Told],
         before: &[Option<SnapshotId>],
-        has_checkpoint: bool,
+        lost: Vec<SnapshotId>,
         report: &mut CheckReport,
     ) {
         for told in told {
@@ -212,9 +225,10 @@ impl DomainStore {
                 let what = "the record of a snapshot that the index knows is missing";
                 report.problems.push(self.problem_of(row.id, &name, what));
             }
-            Some((told, base)) if !before.contains(base) && !has_checkpoint => {
-                let what = "the record of the snapshot before it is gone, so that it could not be read in again";
-                let found = self.problem_of(row.id, &told.served.name, what);
+            Some((told, base)) if !before.contains(base) => {
+                let what = "the record of the snapshot before it is gone";
+                let mut found = self.problem_of(row.id, &told.served.name, what);
+                found.snapshots.extend(lost);
                 report.problems.push(found);
             }
             _ => {}
@@ -252,17 +266,17 @@ impl DomainStore {
         Ok(())
     }
 
-    /// Opens every checkpoint; gives the snapshots of those that are whole.
+    /// Opens every checkpoint.
     fn check_checkpoints(
         &self,
         rows: &[SnapshotRow],
         markers: &Markers,
+        moves: &MoveMap,
         named: &mut Named,
         monitor: &dyn Monitor,
         report: &mut CheckReport,
-    ) -> Result<BTreeSet<SnapshotId>, StoreError> {
+    ) -> Result<(), StoreError> {
         let shared = &self.shared;
-        let mut whole = BTreeSet::new();
         let prefix = format!("{}/checkpoints/", shared.domain);
         for blob in shared.inner.blobs.list(&prefix)? {
             stop(monitor)?;
@@ -276,8 +290,10 @@ impl DomainStore {
             let removed = markers.get(&snapshot).is_some_and(|(_, removed)| *removed);
             let found = match shared.read_checkpoint(snapshot) {
                 Ok(checkpoint) => {
+                    named.lies_in.append(&mut moves.packs_of(&checkpoint.state));
                     named.packs.extend(checkpoint.state.packs);
-                    whole.insert(snapshot);
+                    let before = checkpoint.before.iter().map(|(_, id)| *id);
+                    named.before.insert(snapshot, before.collect());
                     (!known && !removed).then(|| "the index does not know its snapshot".to_owned())
                 }
                 Err(StoreError::Record { source, .. }) => Some(chain(&source)),
@@ -289,7 +305,7 @@ impl DomainStore {
                 report.problems.push(found);
             }
         }
-        Ok(whole)
+        Ok(())
     }
 
     fn foreign(&self, name: &str) -> Problem {
@@ -335,12 +351,17 @@ impl DomainStore {
             if doomed.contains(&pack) {
                 continue;
             }
-            let Some(bytes) = named.packs.get(&pack).or_else(|| indexed.get(&pack)) else {
+            let known = named.packs.get(&pack).or_else(|| indexed.get(&pack));
+            let known = known.copied();
+            let Some(bytes) = known else {
+                if named.lies_in.contains(&pack) && expected.is_some() {
+                    self.check_moved_to(&blob.name, pack, report)?;
+                }
                 report.orphans.insert(blob.name, blob.bytes);
                 continue;
             };
             report.packs += 1;
-            if *bytes != blob.bytes {
+            if bytes != blob.bytes {
                 let what = format!("it has {} bytes and should have {bytes}", blob.bytes);
                 self.report_pack(&blob.name, pack, what, report)?;
             } else if let Some(expected) = expected.as_deref_mut() {
@@ -355,6 +376,7 @@ impl DomainStore {
             .packs
             .keys()
             .chain(indexed.keys())
+            .chain(&named.lies_in)
             .filter(|pack| !there.contains(*pack) && !doomed.contains(*pack))
             .copied()
             .collect();
@@ -367,6 +389,24 @@ impl DomainStore {
             )?;
         }
         Ok(())
+    }
+
+    /// Looks at a pack to which rows were moved, and which the index does not know: it has not followed yet, or could not read it.
+    fn check_moved_to(
+        &self,
+        name: &str,
+        pack: PackId,
+        report: &mut CheckReport,
+    ) -> Result<(), StoreError> {
+        let shared = &self.shared;
+        let what = match shared.inner.blobs.get(name) {
+            Ok(bytes) => match read_directory(&shared.keys, shared.domain, pack, &bytes) {
+                Ok(_) => return Ok(()),
+                Err(error) => chain(&error),
+            },
+            Err(error) => chain(&error),
+        };
+        self.report_pack(name, pack, what, report)
     }
 
     /// Reports a pack that is damaged as a whole.

@@ -16,6 +16,9 @@ use crate::index::{self, NameText, SnapshotRow, Space, mend};
 use crate::keys::KeyProvider;
 use crate::record::{Merged, NewId, Record, TypeDelta};
 
+/// The kinds of blobs that tell of a snapshot.
+const TELLING: [&str; 3] = ["records", "merged", "checkpoints"];
+
 /// What the intact records of a domain say that the index does not keep.
 #[derive(Default)]
 struct Told {
@@ -60,6 +63,39 @@ impl DomainStore {
         Ok(copy)
     }
 
+    /// Gives up those of `snapshots` of which nothing is there: they count as removed. Gives them.
+    pub(crate) fn give_up_missing(
+        &self,
+        snapshots: &BTreeSet<SnapshotId>,
+    ) -> Result<Vec<SnapshotId>, StoreError> {
+        let shared = &self.shared;
+        let known = shared.known_snapshots()?;
+        let (markers, _) = shared.markers()?;
+        let mut lost = Vec::new();
+        for snapshot in snapshots.difference(&known) {
+            let removed = markers.get(snapshot).is_some_and(|(_, removed)| *removed);
+            if !removed && !self.is_told_of(*snapshot)? {
+                self.put_marker(*snapshot, false, true)?;
+                lost.push(*snapshot);
+            }
+        }
+        Ok(lost)
+    }
+
+    /// Whether there is a blob that tells of a snapshot, whole or not.
+    fn is_told_of(&self, snapshot: SnapshotId) -> Result<bool, StoreError> {
+        let shared = &self.shared;
+        for kind in TELLING {
+            let prefix = format!("{}/{kind}/", shared.domain);
+            let mut blobs = shared.inner.blobs.list(&prefix)?.into_iter();
+            let own = snapshot.to_string();
+            if blobs.any(|blob| blob.name.split('/').nth(2) == Some(own.as_str())) {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
     /// Reads in what the index has not seen, then gives up the snapshots that still cannot be read in, because their records, or records
     /// before them, are damaged: whatever tells of them is moved aside, and they count as removed. Gives them, and where it was moved to.
     pub(crate) fn give_up_unreadable(&self) -> Result<(Vec<SnapshotId>, Vec<String>), StoreError> {
@@ -69,7 +105,7 @@ impl DomainStore {
         let (markers, _) = shared.markers()?;
         let removed = |id: &SnapshotId| markers.get(id).is_some_and(|(_, removed)| *removed);
         let (mut lost, mut aside) = (BTreeSet::new(), Vec::new());
-        for kind in ["records", "merged", "checkpoints"] {
+        for kind in TELLING {
             let prefix = format!("{}/{kind}/", shared.domain);
             for blob in shared.inner.blobs.list(&prefix)? {
                 let id = blob.name.strip_prefix(&prefix);
@@ -95,16 +131,17 @@ impl DomainStore {
     ) -> Result<(Vec<String>, Vec<String>), StoreError> {
         let shared = &self.shared;
         let all = shared.known_snapshots()?;
-        let mut written = self.rewrite_records(&all)?;
+        let (mut written, mut aside) = self.rewrite_records(&all)?;
         let checkpoints = self.checkpoints()?.into_iter().collect();
-        let (checkpoints, mut aside) = self.rewrite_checkpoints(&checkpoints)?;
+        let (checkpoints, old) = self.rewrite_checkpoints(&checkpoints)?;
         written.extend(checkpoints);
+        aside.extend(old);
         aside.extend(self.set_aside(name)?);
         Ok((written, aside))
     }
 
     /// Writes the records anew that name a pack of which the index knows nothing, by where rows lie now: the list that says where those of the pack went is
-    /// gone, or they were lost before the index was rebuilt. Only then may the pack be given up. Gives what was written, and where the old checkpoints are.
+    /// gone, or they were lost before the index was rebuilt. Only then may the pack be given up. Gives what was written, and where the old ones are.
     pub(crate) fn do_without_unknown(
         &self,
         packs: &BTreeSet<PackId>,
@@ -119,7 +156,12 @@ impl DomainStore {
         if unknown.is_empty() {
             return Ok((Vec::new(), Vec::new()));
         }
-        let names_one = |record: &Record| record.packs.iter().any(|(id, _)| unknown.contains(id));
+        let moves = shared.moves(&mut Vec::new())?;
+        let names_one = |record: &Record| {
+            let mut packs = record.packs.iter();
+            packs.any(|(id, _)| unknown.contains(id))
+                || !moves.packs_of(record).is_disjoint(&unknown)
+        };
         let mut records = BTreeSet::new();
         for snapshot in shared.known_snapshots()? {
             if self
@@ -139,9 +181,10 @@ impl DomainStore {
                 Err(error) => return Err(error),
             }
         }
-        let mut written = self.rewrite_records(&records)?;
-        let (checkpoints, aside) = self.rewrite_checkpoints(&checkpoints)?;
+        let (mut written, mut aside) = self.rewrite_records(&records)?;
+        let (checkpoints, old) = self.rewrite_checkpoints(&checkpoints)?;
         written.extend(checkpoints);
+        aside.extend(old);
         Ok((written, aside))
     }
 
@@ -154,13 +197,13 @@ impl DomainStore {
             .collect())
     }
 
-    /// Writes the records of snapshots anew from what the index has of them; damaged ones are moved aside first. Gives the blobs.
+    /// Writes the records of snapshots anew from what the index has of them; the old ones are moved aside first. Gives what was written, and where the old ones are.
     ///
     /// No snapshot of the domain may be written meanwhile.
     pub(crate) fn rewrite_records(
         &self,
         snapshots: &BTreeSet<SnapshotId>,
-    ) -> Result<Vec<String>, StoreError> {
+    ) -> Result<(Vec<String>, Vec<String>), StoreError> {
         let shared = &self.shared;
         let _recording = shared.inner.recording();
         let rows = index::snapshots(&shared.inner.index.read(), shared.domain)?;
@@ -174,7 +217,7 @@ impl DomainStore {
             snapshots
         };
         let mut told = self.told(&rows, snapshots)?;
-        let mut written = Vec::new();
+        let (mut written, mut aside) = (Vec::new(), Vec::new());
         // What no intact record says of observations, the newest of the others did.
         let newest = rows.iter().rev().find(|row| snapshots.contains(&row.id));
         let newest = newest.map(|row| row.id);
@@ -201,7 +244,9 @@ impl DomainStore {
                 .collect();
             let base = before.map(|row| row.id);
             if damaged.is_empty() && base == row.parent {
-                written.push(self.put_record(row, &record)?);
+                let (name, old) = self.put_record(row, &record)?;
+                written.push(name);
+                aside.extend(old);
                 continue;
             }
             // The snapshots between were pruned, and its own record with them.
@@ -213,12 +258,12 @@ impl DomainStore {
             };
             let (name, _) = shared.put_merged(row.id, &merged)?;
             for damaged in damaged {
-                self.set_aside(&damaged)?;
+                aside.extend(self.set_aside(&damaged)?);
             }
-            self.set_aside(&format!("{}/records/{}", shared.domain, row.id))?;
+            aside.extend(self.set_aside(&format!("{}/records/{}", shared.domain, row.id))?);
             written.push(name);
         }
-        Ok(written)
+        Ok((written, aside))
     }
 
     /// Whether the index has as many objects of each snapshot as it and the intact records say: one that was rebuilt beside damaged packs has not.
@@ -236,19 +281,23 @@ impl DomainStore {
         Ok(true)
     }
 
-    /// Puts a snapshot's record in place of the damaged one; gives its name.
-    fn put_record(&self, row: &SnapshotRow, record: &Record) -> Result<String, StoreError> {
+    /// Puts a snapshot's record in place of the one that is there; gives its name, and where the old one is.
+    fn put_record(
+        &self,
+        row: &SnapshotRow,
+        record: &Record,
+    ) -> Result<(String, Option<String>), StoreError> {
         let shared = &self.shared;
         let blob = record.seal(&shared.keys, shared.domain, row.id)?;
         let name = format!("{}/records/{}", shared.domain, row.id);
-        self.set_aside(&name)?;
+        let aside = self.set_aside(&name)?;
         shared.inner.blobs.put(&name, &blob)?;
         let bytes = blob.as_bytes().len() as u64;
         shared
             .inner
             .index
             .transact(|transaction| mend::set_record_bytes(transaction, row.id, bytes))?;
-        Ok(name)
+        Ok((name, aside))
     }
 
     /// The snapshots whose records say otherwise than the index how completely types are there.
@@ -266,7 +315,7 @@ impl DomainStore {
     }
 
     /// What tells of a snapshot, if it opens.
-    fn intact_record(&self, snapshot: SnapshotId) -> Result<Option<Record>, StoreError> {
+    pub(super) fn intact_record(&self, snapshot: SnapshotId) -> Result<Option<Record>, StoreError> {
         let shared = &self.shared;
         let merged = shared.merged_blobs(&mut Vec::new())?;
         let found = match merged.iter().find(|blob| blob.snapshot == snapshot) {

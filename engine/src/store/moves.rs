@@ -15,7 +15,7 @@ use crate::chunk::Key;
 use crate::id::PackId;
 use crate::index::prune::{self as sql, Followed, Target};
 use crate::index::{self, IndexError, PackRow};
-use crate::record::{LostRow, MovedPack, MovedRun, Moves};
+use crate::record::{LostRow, MovedPack, MovedRun, Moves, Record};
 
 /// More moves of one row than this are a circle.
 const STEPS_MAX: usize = 10_000;
@@ -122,7 +122,29 @@ impl MoveMap {
         }
     }
 
-    /// The same for one row of the index.
+    /// The packs in which what a record names lies now.
+    pub(super) fn packs_of(&self, record: &Record) -> BTreeSet<PackId> {
+        let mut packs = BTreeSet::new();
+        for delta in &record.types {
+            let runs = delta.runs.iter();
+            let runs = runs.map(|run| (run.pack, run.chunk, run.first, run.rows));
+            let observed = delta.observations.iter();
+            let observed = observed.map(|found| (found.pack, found.chunk, 0, 1));
+            for (pack, chunk, first, rows) in runs.chain(observed) {
+                let Some((pack, _)) = record.packs.get(pack) else {
+                    continue;
+                };
+                let lie = self.resolve_run(*pack, chunk, first, rows);
+                packs.extend(lie.iter().filter_map(|(found, _)| match found {
+                    Resolved::At(pack, ..) => Some(*pack),
+                    Resolved::Dropped | Resolved::Lost(..) => None,
+                }));
+            }
+        }
+        packs
+    }
+
+    /// Where a row of the index is to go.
     pub(super) fn target(&self, pack: PackId, chunk: usize, ordinal: u16) -> Target {
         match self.resolve(pack, chunk, ordinal.into()) {
             Resolved::At(found, ..) if found == pack => Target::Stay,
@@ -175,7 +197,6 @@ impl Old {
 pub(crate) struct MovesBuilder {
     retired: BTreeSet<PackId>,
     runs: BTreeMap<PackId, Vec<MovedRun>>,
-    lost: BTreeMap<PackId, Vec<LostRow>>,
 }
 
 impl MovesBuilder {
@@ -210,13 +231,7 @@ impl MovesBuilder {
         }
     }
 
-    /// The content of a row is lost.
-    #[expect(dead_code, reason = "repair uses it")]
-    pub(crate) fn lost(&mut self, pack: PackId, row: LostRow) {
-        self.lost.entry(pack).or_default().push(row);
-    }
-
-    pub(crate) fn finish(mut self) -> Moves {
+    pub(crate) fn finish(self) -> Moves {
         let mut packs: BTreeMap<PackId, MovedPack> = BTreeMap::new();
         let of = |pack: PackId| MovedPack {
             pack,
@@ -230,10 +245,6 @@ impl MovesBuilder {
         for (pack, mut runs) in self.runs {
             runs.sort_by_key(|run| (run.chunk, run.first));
             packs.entry(pack).or_insert_with(|| of(pack)).runs = runs;
-        }
-        for (pack, lost) in &mut self.lost {
-            let known = packs.entry(*pack).or_insert_with(|| of(*pack));
-            known.lost.append(lost);
         }
         Moves {
             packs: packs.into_values().collect(),

@@ -241,7 +241,15 @@ fn a_later_backup_brings_back_what_the_org_still_has() {
 }
 
 #[test]
-fn a_lost_index_and_a_damaged_pack_leave_what_is_intact() {
+fn a_lost_index_and_a_damaged_pack_leave_what_is_intact_and_say_how_much_is_lost() {
+    let versions = |found: &Contents| -> BTreeSet<(Name, Content)> {
+        let with_body = found.iter().filter_map(|((_, name), content)| {
+            let content = content.clone().filter(|(_, body)| !body.is_empty());
+            Some((name.clone(), content?))
+        });
+        with_body.collect()
+    };
+    let mut most = 0;
     each_damage(&mut |blob, bench, _, domain, ids, before| {
         if blob.contains("/keys/") {
             return;
@@ -253,6 +261,18 @@ fn a_lost_index_and_a_damaged_pack_leave_what_is_intact() {
         assert_eq!(done.remaining, [], "{blob}");
         assert_eq!(checked(&store, &domain).problems, [], "{blob}");
         let after = contents(&domain, ids);
+        let gone = versions(before).difference(&versions(&after)).count() as u64;
+        let unnamed: u64 = done.lost_unnamed.values().sum();
+        if blob.contains("/packs/") {
+            assert_eq!(unnamed, gone, "{blob}");
+            most = most.max(gone);
+        } else if blob.contains("/moves/") {
+            assert_eq!(unnamed > 0, gone > 0, "{blob}");
+        } else {
+            // With a record its snapshot is lost, and said to be.
+            assert_eq!(unnamed, 0, "{blob}");
+            assert!(gone == 0 || !done.snapshots_lost.is_empty(), "{blob}");
+        }
         // What cannot be known any more makes its type incomplete; then what was before may stand there still.
         for ((snapshot, name), content) in &after {
             let reader = domain.reader(*snapshot).unwrap();
@@ -289,7 +309,12 @@ fn a_lost_index_and_a_damaged_pack_leave_what_is_intact() {
         let second: BTreeSet<Name> = second.map(|(_, name)| name.clone()).collect();
         assert_eq!(newest, second, "{blob}");
         assert_eq!(checked(&store, &domain).problems, [], "{blob}");
+        // What is given up stands in nobody's way.
+        let pruned = domain.prune(&eager(), &Silent).unwrap();
+        assert_eq!(pruned.problems, [], "{blob}");
+        assert_eq!(checked(&store, &domain).problems, [], "{blob}");
     });
+    assert!(most > 1);
 }
 
 #[test]
