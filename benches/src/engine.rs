@@ -286,14 +286,11 @@ fn write_out(
         files.insert(*object_type, BufWriter::with_capacity(1 << 18, file));
     }
     let mut failed = None;
-    export(&reader, &types, &Silent, &mut |item| {
+    export(&reader, &types, &Silent, &mut |lines| {
         let file = files
-            .get_mut(&item.object_type)
+            .get_mut(&lines.object_type)
             .ok_or(orgkeep_engine::diff::Stop)?;
-        let written = file
-            .write_all(&item.line)
-            .and_then(|()| file.write_all(b"\n"));
-        written.map_err(|error| {
+        file.write_all(&lines.text).map_err(|error| {
             failed = Some(error);
             orgkeep_engine::diff::Stop
         })

@@ -218,8 +218,10 @@ fn carry_out(
 
 fn role_of(app: &App, peer: &PeerInfo) -> Option<Role> {
     let who = peer.peer();
-    app.roles
-        .role_of(&identify(who.uid, who.gid, who.pid), &SystemNames)
+    app.roles.role_of_owner(who.uid).or_else(|| {
+        let identity = identify(who.uid, who.gid, who.pid);
+        app.roles.role_of(&identity, &SystemNames)
+    })
 }
 
 /// Notes the refusal, then gives it. Where it cannot be noted it is refused all the same.

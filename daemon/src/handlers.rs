@@ -11,7 +11,7 @@ pub(crate) mod snapshots;
 pub(crate) mod store;
 pub(crate) mod system;
 
-use orgkeep_engine::id::DomainId;
+use orgkeep_engine::id::{DomainId, SnapshotId};
 use orgkeep_engine::store::SnapshotInfo;
 
 use crate::app::App;
@@ -85,8 +85,12 @@ fn by_prefix(
     let Some(store) = app.stores.listed()?.filter(|_| is_hex) else {
         return Ok(None);
     };
+    let ids = match text.parse::<SnapshotId>() {
+        Ok(whole) => vec![whole],
+        Err(_) => store.resolve_prefix(text)?,
+    };
     let mut found = Vec::new();
-    for id in store.resolve_prefix(text)? {
+    for id in ids {
         found.extend(
             store
                 .snapshot_info(id)?

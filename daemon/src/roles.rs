@@ -123,10 +123,15 @@ impl RoleMap {
         Self { entries, own_uid }
     }
 
+    /// The role of root and of the daemon's own user, for which no group has to be known.
+    pub(crate) fn role_of_owner(&self, uid: u32) -> Option<Role> {
+        (uid == 0 || uid == self.own_uid).then_some(Role::CloudAdmin)
+    }
+
     /// The highest role that the caller has, or `None`.
     pub(crate) fn role_of(&self, identity: &Identity, names: &dyn Names) -> Option<Role> {
-        if identity.uid == 0 || identity.uid == self.own_uid {
-            return Some(Role::CloudAdmin);
+        if let Some(role) = self.role_of_owner(identity.uid) {
+            return Some(role);
         }
         let is_in = |group: u32| identity.groups.contains(&group);
         self.entries

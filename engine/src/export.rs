@@ -3,23 +3,75 @@
 //! Each object becomes one line, `{"id":…,"object":…}`, for the file `TYPE.ndjson`. The object is as it was
 //! backed up, with the ids Okta gave. A relation that says nothing beyond its two ends is shown as those
 //! ends: `{"groupId":"00g…","userId":"00u…"}` for a membership.
+//!
+//! The lines stand in the order in which the objects lie in the store, which is that of their first appearance but for what changed later.
+//!
+//! # Chosen and rejected
+//!
+//! Bodies are put together in the text that is passed on, many lines at a time, and only there; progress is told with each text.
+//! Measured through the daemon at 100,000 users after 10 days (536 MB of archive), one after the other on a busy machine: 2.6 to 3.2
+//! CPU s. It was 5.9 with a vector for each object, its line and the piece that is sent, a report of each object, 16,384 rows
+//! sorted together by their places, and lengths counted object by object.
+//!
+//! Rejected: strictly by key, which needs the chunks of all later days open at once (at 100,000 users 1.5 MB for each day).
 
 use crate::canonical::Json;
 use crate::catalogue::ObjectType;
 use crate::diff::Stop;
 use crate::monitor::{Monitor, Progress};
-use crate::store::{SnapshotReader, StoreError, Stored};
+use crate::store::{Row, SnapshotReader, StoreError};
 
-/// One exported object.
+/// Lines of an export are passed on in about this many bytes.
+pub const LINES_BYTES: usize = 128 * 1024;
+
+/// How many objects are read, at most, until somebody looks whether it was cancelled.
+const OBJECTS_UNTIL_LOOK: u64 = 1024;
+
+/// Some exported objects of one type.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ExportItem {
-    /// The type: it goes into the file `TYPE.ndjson`.
+pub struct ExportLines {
+    /// The type: they go into the file `TYPE.ndjson`.
     pub object_type: ObjectType,
-    /// The object's id, as the interface writes it.
-    pub id: String,
-    /// The line without its end: `{"id":…,"object":…}`.
-    pub line: Vec<u8>,
+    /// How many objects.
+    pub objects: u64,
+    /// A line for each, `{"id":…,"object":…}`, with its end.
+    pub text: Vec<u8>,
 }
+
+impl ExportLines {
+    fn new(object_type: ObjectType) -> Self {
+        Self {
+            object_type,
+            objects: 0,
+            text: Vec::new(),
+        }
+    }
+
+    /// Appends the line of an object; nothing where its content is lost.
+    fn put(&mut self, row: &mut Row<'_>) -> Result<(), StoreError> {
+        if self.text.capacity() == 0 {
+            self.text.reserve_exact(LINES_BYTES + LINES_BYTES / 8);
+        }
+        let start = self.text.len();
+        self.text.extend_from_slice(LINE_START);
+        put_text(&mut self.text, row.id()?);
+        self.text.extend_from_slice(LINE_MIDDLE);
+        let body = self.text.len();
+        if let Err(error) = row.put_body(&mut self.text) {
+            self.text.truncate(start);
+            return Err(error);
+        }
+        if self.text.len() == body {
+            put_shown(&mut self.text, self.object_type, row.id()?, b"");
+        }
+        self.text.extend_from_slice(LINE_END);
+        self.objects += 1;
+        Ok(())
+    }
+}
+
+/// Takes lines, and may want no more.
+pub type TakeLines<'a> = &'a mut dyn FnMut(ExportLines) -> Result<(), Stop>;
 
 /// Why an export did not come to its end.
 #[derive(Debug, thiserror::Error)]
@@ -37,66 +89,78 @@ pub enum ExportError {
 
 /// Gives every object of the given types, type by type in the order given.
 ///
+/// Gives how many objects were left out because their contents are lost; each is a warning.
+///
 /// # Errors
 ///
 /// When the snapshot cannot be read, it was cancelled, or `take` wants no more.
-///
-/// Gives how many objects were left out because their contents are lost; each is a warning.
 pub fn export(
     reader: &SnapshotReader,
     types: &[ObjectType],
     monitor: &dyn Monitor,
-    take: &mut dyn FnMut(ExportItem) -> Result<(), Stop>,
+    take: TakeLines<'_>,
 ) -> Result<u64, ExportError> {
-    let mut lost = 0;
     monitor.report(Progress::Phase {
         name: "exporting",
         total: Some(types.iter().map(|t| reader.count(*t)).sum()),
     });
+    let mut lost = 0;
     for object_type in types {
-        let mut ended = None;
-        let mut see = |stored: Stored| {
-            if ended.is_some() {
-                return Ok(());
-            }
-            if monitor.is_cancelled() {
-                ended = Some(ExportError::Cancelled);
-                return Ok(());
-            }
-            let line = line(*object_type, &stored.id, &stored.body);
-            if take(ExportItem {
-                object_type: *object_type,
-                id: stored.id,
-                line,
-            })
-            .is_err()
-            {
-                ended = Some(ExportError::Stopped);
-            }
-            monitor.report(Progress::Done {
-                object_type: Some(*object_type),
-                count: 1,
-            });
-            Ok(())
-        };
-        let read = reader.for_each_or_lost(*object_type, &mut see, &mut |id, _| {
-            lost += 1;
-            monitor.report(Progress::Warning(format!(
-                "{object_type} {id} was left out: its content in this snapshot is lost"
-            )));
-            Ok(())
-        });
-        match ended {
-            Some(error) => return Err(error),
-            None => read.map_err(ExportError::Store)?,
-        }
+        lost += export_type(reader, *object_type, monitor, take)?;
     }
     Ok(lost)
 }
 
+fn export_type(
+    reader: &SnapshotReader,
+    object_type: ObjectType,
+    monitor: &dyn Monitor,
+    take: TakeLines<'_>,
+) -> Result<u64, ExportError> {
+    let mut lost = 0;
+    let mut ended = None;
+    let mut pass_on = |lines: ExportLines| {
+        let count = lines.objects;
+        if monitor.is_cancelled() {
+            ended = Some(ExportError::Cancelled);
+        } else if count > 0 && take(lines).is_err() {
+            ended = Some(ExportError::Stopped);
+        } else {
+            monitor.report(Progress::Done {
+                object_type: Some(object_type),
+                count,
+            });
+            return Ok(());
+        }
+        Err(StoreError::Cancelled)
+    };
+    let mut lines = ExportLines::new(object_type);
+    let read = reader.rows(object_type, &mut |row| {
+        match lines.put(row) {
+            Err(StoreError::Lost) => {
+                lost += 1;
+                let id = row.id()?;
+                monitor.report(Progress::Warning(format!(
+                    "{object_type} {id} was left out: its content in this snapshot is lost"
+                )));
+            }
+            put => put?,
+        }
+        if lines.text.len() < LINES_BYTES {
+            return Ok(());
+        }
+        pass_on(std::mem::replace(&mut lines, ExportLines::new(object_type)))
+    });
+    let read = read.and_then(|()| pass_on(lines));
+    match ended {
+        Some(error) => Err(error),
+        None => read.map(|()| lost).map_err(ExportError::Store),
+    }
+}
+
 /// What the file of one type will be: its objects, and the bytes of its lines with their ends.
 ///
-/// A tar archive wants the size of a file before its content. Counting takes about half of what writing does.
+/// A tar archive wants the size of a file before its content. Bodies are counted column by column, not put together.
 ///
 /// # Errors
 ///
@@ -107,12 +171,17 @@ pub fn size(
     monitor: &dyn Monitor,
 ) -> Result<(u64, u64), ExportError> {
     let (mut objects, mut bytes) = (0, 0);
-    let read = reader.lengths(object_type, &mut |id, body| {
-        if monitor.is_cancelled() {
+    let read = reader.rows(object_type, &mut |row| {
+        if objects % OBJECTS_UNTIL_LOOK == 0 && monitor.is_cancelled() {
             return Err(StoreError::Cancelled);
         }
+        let body = match row.length() {
+            // It is left out, as it is by who reads the contents.
+            Err(StoreError::Lost) => return Ok(()),
+            length => length?,
+        };
         objects += 1;
-        bytes += line_length(object_type, id, body) as u64 + 1;
+        bytes += line_length(object_type, row.id()?, body) as u64;
         Ok(())
     });
     match read {
@@ -134,13 +203,8 @@ fn put_shown(out: &mut Vec<u8>, object_type: ObjectType, id: &str, body: &[u8]) 
     if !body.is_empty() {
         return out.extend_from_slice(body);
     }
-    let Some((parent, key)) = id.split_once('/') else {
+    let Some(ends) = ends(object_type, id) else {
         return out.extend_from_slice(b"{}");
-    };
-    // In the order of the keys, as all canonical objects are.
-    let ends = match object_type.name() {
-        "group_member" => [("{\"groupId\":", parent), (",\"userId\":", key)],
-        _ => [("{\"id\":", key), (",\"parentId\":", parent)],
     };
     for (name, end) in ends {
         out.extend_from_slice(name.as_bytes());
@@ -149,9 +213,18 @@ fn put_shown(out: &mut Vec<u8>, object_type: ObjectType, id: &str, body: &[u8]) 
     out.push(b'}');
 }
 
+/// The two ends of a relation by its id, each behind what is written before it, in the order of the keys, as in all canonical objects.
+fn ends(object_type: ObjectType, id: &str) -> Option<[(&'static str, &str); 2]> {
+    let (parent, key) = id.split_once('/')?;
+    Some(match object_type.name() {
+        "group_member" => [("{\"groupId\":", parent), (",\"userId\":", key)],
+        _ => [("{\"id\":", key), (",\"parentId\":", parent)],
+    })
+}
+
 /// Writes a JSON string; ids hold nothing that must be escaped, names may.
 fn put_text(out: &mut Vec<u8>, text: &str) {
-    if text.bytes().all(is_plain) {
+    if is_plain(text) {
         out.push(b'"');
         out.extend_from_slice(text.as_bytes());
         out.push(b'"');
@@ -160,31 +233,37 @@ fn put_text(out: &mut Vec<u8>, text: &str) {
     }
 }
 
-fn is_plain(byte: u8) -> bool {
-    byte.is_ascii_graphic() && byte != b'"' && byte != b'\\'
-}
-
-fn line(object_type: ObjectType, id: &str, body: &[u8]) -> Vec<u8> {
-    let mut line = Vec::with_capacity(body.len() + 2 * id.len() + 64);
-    line.extend_from_slice(LINE_START);
-    put_text(&mut line, id);
-    line.extend_from_slice(LINE_MIDDLE);
-    put_shown(&mut line, object_type, id, body);
-    line.push(b'}');
-    line
+/// Whether a text stands in JSON as it is. All bytes are looked at, which the processor does many at a time.
+fn is_plain(text: &str) -> bool {
+    text.bytes().fold(true, |plain, byte| {
+        plain & (b' '..=b'~').contains(&byte) & (byte != b'"') & (byte != b'\\')
+    })
 }
 
 const LINE_START: &[u8] = b"{\"id\":";
 const LINE_MIDDLE: &[u8] = b",\"object\":";
+const LINE_END: &[u8] = b"}\n";
 
-/// The length of the [`line`] of an object whose body has `body` bytes.
+/// The length of the line of an object whose body has `body` bytes.
 fn line_length(object_type: ObjectType, id: &str, body: usize) -> usize {
-    if body == 0 || !id.bytes().all(is_plain) {
-        return line(object_type, id, b"").len()
-            - usize::from(body > 0) * shown(object_type, id, b"").len()
-            + body;
+    let body = match (body, ends(object_type, id)) {
+        (0, None) => b"{}".len(),
+        (0, Some(ends)) => {
+            let end = |(name, end): (&str, &str)| name.len() + text_length(end);
+            ends.into_iter().map(end).sum::<usize>() + 1
+        }
+        (body, _) => body,
+    };
+    LINE_START.len() + text_length(id) + LINE_MIDDLE.len() + body + LINE_END.len()
+}
+
+/// The bytes that [`put_text`] writes.
+fn text_length(text: &str) -> usize {
+    if is_plain(text) {
+        text.len() + 2
+    } else {
+        Json::String(text.to_owned()).to_bytes().len()
     }
-    LINE_START.len() + id.len() + 2 + LINE_MIDDLE.len() + body + 1
 }
 
 #[cfg(test)]
@@ -202,11 +281,13 @@ mod tests {
             let object_type: ObjectType = name.parse().unwrap();
             for id in ["00u1", "00g1/00u2", "na\"me\\\u{1f600} x"] {
                 for body in ["", "{}", r#"{"id":"00u1"}"#] {
-                    assert_eq!(
-                        line(object_type, id, body.as_bytes()).len(),
-                        line_length(object_type, id, body.len()),
-                        "{name} {id} {body}"
-                    );
+                    let mut line = LINE_START.to_vec();
+                    put_text(&mut line, id);
+                    line.extend_from_slice(LINE_MIDDLE);
+                    put_shown(&mut line, object_type, id, body.as_bytes());
+                    line.extend_from_slice(LINE_END);
+                    let length = line_length(object_type, id, body.len());
+                    assert_eq!(line.len(), length, "{name} {id} {body}");
                 }
             }
         }

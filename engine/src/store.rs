@@ -90,6 +90,7 @@ mod tests;
 pub use domain::DomainStore;
 pub(crate) use domain::{Sides, chain};
 pub use prune::{PackTally, PruneOptions, PruneReport};
+pub(crate) use reader::Row;
 pub use reader::{SeeId, SeeLost, SeeStored, SnapshotReader};
 pub use reindex::{ReindexReport, StoreProblem};
 pub use types::{

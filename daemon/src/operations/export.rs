@@ -42,11 +42,7 @@ pub(super) fn run(app: &Arc<App>, live: &Arc<Live>) -> Result<Done, Failure> {
         .snapshot
         .parse()
         .map_err(|_| Problem::not_found(format_args!("snapshot `{}`", asked.snapshot)))?;
-    let reader = app
-        .stores
-        .domain(app, domain.id)?
-        .reader(snapshot)?
-        .for_export();
+    let reader = app.stores.domain(app, domain.id)?.reader(snapshot)?;
     let types = if asked.types.is_empty() {
         catalogue::all().collect()
     } else {
@@ -112,11 +108,9 @@ fn write_type(
         .write_all(header.as_bytes())
         .map_err(|_| reader_gone())?;
     let mut written = 0u64;
-    let lost = walk(live, reader, object_type, &mut |line| {
-        pieces.write_all(line)?;
-        pieces.write_all(b"\n")?;
-        written += line.len() as u64 + 1;
-        Ok(())
+    let lost = walk(live, reader, object_type, &mut |lines| {
+        written += lines.len() as u64;
+        pieces.pass_on(lines)
     })?;
     if written != size {
         return Err(Problem::new(
@@ -136,15 +130,15 @@ fn write_type(
 /// A block of a tar archive: files end on whole ones.
 const TAR_BLOCK: [u8; 512] = [0; 512];
 
-/// Gives each line of a type's file; tells how many objects are lost.
+/// Gives the lines of a type's file, many at a time; tells how many objects are lost.
 fn walk(
     monitor: &dyn Monitor,
     reader: &SnapshotReader,
     object_type: ObjectType,
-    write: &mut dyn FnMut(&[u8]) -> io::Result<()>,
+    write: &mut dyn FnMut(Vec<u8>) -> io::Result<()>,
 ) -> Result<u64, Failure> {
-    let walked = export::export(reader, &[object_type], monitor, &mut |item| {
-        write(&item.line).map_err(|_| Stop)
+    let walked = export::export(reader, &[object_type], monitor, &mut |lines| {
+        write(lines.text).map_err(|_| Stop)
     });
     match walked {
         Err(_) if monitor.is_cancelled() => Err(Failure::Cancelled),
@@ -170,8 +164,35 @@ struct Pieces<'a> {
 /// How long to wait for a slow reader before looking again.
 const READER_WAIT: Duration = Duration::from_millis(10);
 
-/// The size of a piece, in bytes.
-const PIECE_BYTES: usize = 64 * 1024;
+/// What is smaller is gathered until it is this large, in bytes; what is larger is passed on as it is.
+const PIECE_BYTES: usize = export::LINES_BYTES / 2;
+
+impl Pieces<'_> {
+    /// Writes what is no longer needed where it is.
+    fn pass_on(&mut self, bytes: Vec<u8>) -> io::Result<()> {
+        if bytes.len() < PIECE_BYTES {
+            return self.write_all(&bytes);
+        }
+        self.flush()?;
+        self.send(bytes)
+    }
+
+    fn send(&self, bytes: Vec<u8>) -> io::Result<()> {
+        let mut piece = Ok(Bytes::from(bytes));
+        loop {
+            piece = match self.sink.try_send(piece) {
+                Ok(()) => return Ok(()),
+                Err(TrySendError::Closed(_)) => return Err(io::ErrorKind::BrokenPipe.into()),
+                Err(TrySendError::Full(piece)) => piece,
+            };
+            // A reader that stands still must not keep the job from being cancelled.
+            if self.live.is_cancelled() {
+                return Err(io::ErrorKind::BrokenPipe.into());
+            }
+            self.clock.sleep(READER_WAIT);
+        }
+    }
+}
 
 impl Write for Pieces<'_> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
@@ -186,20 +207,7 @@ impl Write for Pieces<'_> {
         if self.buffer.is_empty() {
             return Ok(());
         }
-        let next = Vec::with_capacity(PIECE_BYTES + PIECE_BYTES / 4);
-        let piece = Bytes::from(std::mem::replace(&mut self.buffer, next));
-        let mut piece = Ok(piece);
-        loop {
-            piece = match self.sink.try_send(piece) {
-                Ok(()) => return Ok(()),
-                Err(TrySendError::Closed(_)) => return Err(io::ErrorKind::BrokenPipe.into()),
-                Err(TrySendError::Full(piece)) => piece,
-            };
-            // A reader that stands still must not keep the job from being cancelled.
-            if self.live.is_cancelled() {
-                return Err(io::ErrorKind::BrokenPipe.into());
-            }
-            self.clock.sleep(READER_WAIT);
-        }
+        let piece = std::mem::take(&mut self.buffer);
+        self.send(piece)
     }
 }

@@ -174,16 +174,13 @@ fn append(
     let head = match after {
         Some(head) => head,
         None => transaction
-            .query_row(
-                "SELECT seq, hash FROM audit ORDER BY seq DESC LIMIT 1",
-                [],
-                |row| {
-                    Ok(Head {
-                        seq: number(row, 0)?,
-                        hash: row.get(1)?,
-                    })
-                },
-            )
+            .prepare_cached("SELECT seq, hash FROM audit ORDER BY seq DESC LIMIT 1")?
+            .query_row([], |row| {
+                Ok(Head {
+                    seq: number(row, 0)?,
+                    hash: row.get(1)?,
+                })
+            })
             .optional()?
             .unwrap_or(Head::EMPTY),
     };
@@ -198,22 +195,23 @@ fn append(
         outcome: entry.outcome.clone(),
     };
     let hash = hash_of(&head.hash, &row);
-    transaction.execute(
+    let mut insert = transaction.prepare_cached(
         "INSERT INTO audit (seq, at, uid, gid, pid, action, target, outcome, prev, hash)
              VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
-        rusqlite::params![
-            integer(row.seq),
-            row.at,
-            row.uid,
-            row.gid,
-            row.pid,
-            row.action,
-            row.target,
-            row.outcome,
-            head.hash,
-            hash
-        ],
     )?;
+    insert.execute(rusqlite::params![
+        integer(row.seq),
+        row.at,
+        row.uid,
+        row.gid,
+        row.pid,
+        row.action,
+        row.target,
+        row.outcome,
+        head.hash,
+        hash
+    ])?;
+    drop(insert);
     transaction.commit()?;
     Ok(())
 }

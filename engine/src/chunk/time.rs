@@ -59,22 +59,26 @@ pub(super) const LENGTH: usize = 24;
 pub(super) fn write(out: &mut Vec<u8>, moment: i64) {
     let (year, month, day) = civil_from_days(moment.div_euclid(86_400_000));
     let rest = moment.rem_euclid(86_400_000);
-    put(out, year, 1000, b'-');
-    put(out, month, 10, b'-');
-    put(out, day, 10, b'T');
-    put(out, rest / 3_600_000, 10, b':');
-    put(out, rest / 60_000 % 60, 10, b':');
-    put(out, rest / 1000 % 60, 10, b'.');
-    put(out, rest % 1000, 100, b'Z');
+    let [y0, y1] = digits(year / 100);
+    let [y2, y3] = digits(year);
+    let [mo0, mo1] = digits(month);
+    let [d0, d1] = digits(day);
+    let [h0, h1] = digits(rest / 3_600_000);
+    let [mi0, mi1] = digits(rest / 60_000 % 60);
+    let [s0, s1] = digits(rest / 1000 % 60);
+    let [f0, f1] = digits(rest % 1000 / 10);
+    let [_, f2] = digits(rest % 10);
+    let text: [u8; LENGTH] = [
+        y0, y1, y2, y3, b'-', mo0, mo1, b'-', d0, d1, b'T', h0, h1, b':', mi0, mi1, b':', s0, s1,
+        b'.', f0, f1, f2, b'Z',
+    ];
+    out.extend_from_slice(&text);
 }
 
-fn put(out: &mut Vec<u8>, value: i64, highest: i64, after: u8) {
-    let mut unit = highest;
-    while unit > 0 {
-        out.push(b'0' + u8::try_from(value / unit % 10).unwrap_or_default());
-        unit /= 10;
-    }
-    out.push(after);
+/// The last two digits of a number that is not negative.
+fn digits(value: i64) -> [u8; 2] {
+    let value = u8::try_from(value % 100).unwrap_or_default();
+    [b'0' + value / 10, b'0' + value % 10]
 }
 
 fn number(digits: &[u8]) -> Option<i64> {

@@ -1,6 +1,6 @@
 //! The whole way against the simulated org: back up, lose, plan, apply, compare.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use http::Method;
@@ -12,7 +12,7 @@ use crate::catalogue::{self, ObjectType, RestoreClass};
 use crate::clock::{Clock, SystemClock};
 use crate::collect::{CollectOptions, collect};
 use crate::diff::{self, DiffKind, DiffLine};
-use crate::export::export;
+use crate::export::{export, size};
 use crate::id::{DomainId, SnapshotId};
 use crate::keys::FileProvider;
 use crate::monitor::Silent;
@@ -577,14 +577,32 @@ fn an_export_gives_every_object_once() {
     let reader = bench.reader(snapshot);
     let types: Vec<ObjectType> = catalogue::all().collect();
     let mut counts: BTreeMap<ObjectType, u64> = BTreeMap::new();
-    export(&reader, &types, &Silent, &mut |item| {
-        let line: serde_json::Value = serde_json::from_slice(&item.line).unwrap();
-        assert_eq!(line["id"], item.id.as_str());
-        assert!(line["object"].is_object());
-        *counts.entry(item.object_type).or_default() += 1;
+    let mut ids = BTreeSet::new();
+    export(&reader, &types, &Silent, &mut |lines| {
+        let mut count = 0;
+        for line in lines.text.split_inclusive(|byte| *byte == b'\n') {
+            let line: serde_json::Value = serde_json::from_slice(line).unwrap();
+            let id = line["id"].as_str().unwrap().to_owned();
+            assert!(ids.insert((lines.object_type, id)), "an object came twice");
+            assert!(line["object"].is_object());
+            count += 1;
+        }
+        assert_eq!(count, lines.objects);
+        *counts.entry(lines.object_type).or_default() += count;
         Ok(())
     })
     .unwrap();
+    for object_type in &types {
+        let (objects, bytes) = size(&reader, *object_type, &Silent).unwrap();
+        assert_eq!(objects, reader.count(*object_type), "{object_type}");
+        let mut written = 0;
+        export(&reader, &[*object_type], &Silent, &mut |lines| {
+            written += lines.text.len() as u64;
+            Ok(())
+        })
+        .unwrap();
+        assert_eq!(bytes, written, "{object_type}");
+    }
     for object_type in types {
         assert_eq!(
             counts.get(&object_type).copied().unwrap_or(0),

@@ -690,30 +690,33 @@ impl Shared {
     /// The id of an object as the interface writes it.
     pub(super) fn id_text(&self, object_type: ObjectType, key: Key) -> Result<String, StoreError> {
         let mut id = String::with_capacity(48);
-        self.put_id(object_type, key, &mut id)?;
+        self.put_id(object_type, key, &mut id, 0)?;
         Ok(id)
     }
 
-    /// The id of an object as the interface writes it, in place of what `id` holds.
+    /// The id of an object as the interface writes it, in place of what `id` holds but for the first `kept` bytes: the parent's
+    /// part, as this gave its length for another object under the same parent. Gives that length.
     pub(super) fn put_id(
         &self,
         object_type: ObjectType,
         key: Key,
         id: &mut String,
-    ) -> Result<(), StoreError> {
-        id.clear();
+        kept: usize,
+    ) -> Result<usize, StoreError> {
+        id.truncate(kept);
         let names = self.names();
         let name = |number| {
             names.name(number).ok_or_else(|| StoreError::Mismatch {
                 what: "an id whose number is unknown".to_owned(),
             })
         };
-        if ids_hold_parent(object_type) {
+        if kept == 0 && ids_hold_parent(object_type) {
             id.push_str(name(key.parent)?);
             id.push('/');
         }
+        let parent_bytes = id.len();
         id.push_str(name(key.key)?);
-        Ok(())
+        Ok(parent_bytes)
     }
 
     /// The parent's id of an object of a type with parents.
@@ -959,22 +962,55 @@ impl Shared {
         version: &Version,
         last: &mut LastChunk,
     ) -> Result<(Vec<u8>, ContentId), StoreError> {
+        // Neighbours are about as long as each other.
+        let mut body = Vec::with_capacity(match version.body {
+            Some(_) => last.bytes + last.bytes / 8,
+            None => 0,
+        });
+        let content = self.put_content(version, last, &mut body)?;
+        last.bytes = body.len().max(last.bytes / 2);
+        Ok((body, content))
+    }
+
+    /// Appends the body of a version to `out`, checked as by [`body`](Self::body).
+    pub(super) fn put_body(
+        &self,
+        version: &Version,
+        last: &mut LastChunk,
+        out: &mut Vec<u8>,
+    ) -> Result<(), StoreError> {
+        let start = out.len();
+        self.put_content(version, last, out)?;
+        if Tombstone::read(out.get(start..).unwrap_or_default()).is_some() {
+            out.truncate(start);
+            return Err(StoreError::Lost);
+        }
+        Ok(())
+    }
+
+    fn put_content(
+        &self,
+        version: &Version,
+        last: &mut LastChunk,
+        out: &mut Vec<u8>,
+    ) -> Result<ContentId, StoreError> {
         let Some((place, fingerprint)) = version.body else {
             let empty = last.empty.get_or_insert_with(|| self.keys.content_id(b""));
-            return Ok((Vec::new(), *empty));
+            return Ok(*empty);
         };
-        // Neighbours are about as long as each other.
-        let mut body = Vec::with_capacity(last.bytes + last.bytes / 8);
-        let (chunk, cursor) = last.at(self, place.chunk())?;
-        let key = self.row(chunk, place.ordinal().into(), cursor, &mut body)?;
-        last.bytes = body.len();
-        let content = self.keys.content_id(&body);
+        let start = out.len();
+        let known = last.at(self, place.chunk())?;
+        let key = self.row(
+            &known.opened,
+            place.ordinal().into(),
+            &mut known.cursor,
+            out,
+        )?;
+        let content = self.keys.content_id(out.get(start..).unwrap_or_default());
         if key == Some(version.key) && content.fingerprint() == fingerprint {
-            Ok((body, content))
+            Ok(content)
         } else {
-            Err(StoreError::Mismatch {
-                what: "a version that is not in its place".to_owned(),
-            })
+            Err(not_in_its_place())
         }
     }
 
@@ -987,19 +1023,23 @@ impl Shared {
         let Some((place, _)) = version.body else {
             return Ok(0);
         };
-        let (chunk, cursor) = last.at(self, place.chunk())?;
-        let ordinal = place.ordinal().into();
-        let found = chunk.view.length(ordinal, cursor, &*self.names());
-        match found {
+        let known = last.at(self, place.chunk())?;
+        let Opened { pack, view } = &known.opened;
+        let lengths = match &mut known.lengths {
+            Some(lengths) => lengths,
+            none => {
+                let lengths = view.lengths(&*self.names());
+                none.insert(lengths.map_err(|source| self.undecodable(*pack, source))?)
+            }
+        };
+        let ordinal = usize::from(place.ordinal());
+        match view.rows().get(ordinal).zip(lengths.get(ordinal)) {
             // Long enough, and not too long, for a tombstone.
-            Ok(Some((key, length))) if key == version.key && Tombstone::BYTES.contains(&length) => {
+            Some((key, length)) if *key == version.key && Tombstone::BYTES.contains(length) => {
                 self.body(version, last).map(|(body, _)| body.len())
             }
-            Ok(Some((key, length))) if key == version.key => Ok(length),
-            Ok(_) => Err(StoreError::Mismatch {
-                what: "a version that is not in its place".to_owned(),
-            }),
-            Err(source) => Err(self.undecodable(chunk.pack, source)),
+            Some((key, length)) if *key == version.key => Ok(*length),
+            _ => Err(not_in_its_place()),
         }
     }
 
@@ -1255,7 +1295,7 @@ impl Shared {
 /// The chunk that was read last and how far, so that reading one row after another looks for it once.
 #[derive(Debug, Default)]
 pub(super) struct LastChunk {
-    chunk: Option<(i64, Opened, Cursor)>,
+    known: Option<KnownChunk>,
     /// The bytes of the last body.
     bytes: usize,
     /// The content id of no body.
@@ -1263,15 +1303,34 @@ pub(super) struct LastChunk {
 }
 
 impl LastChunk {
-    fn at(&mut self, shared: &Shared, no: i64) -> Result<(&Opened, &mut Cursor), StoreError> {
-        if self.chunk.as_ref().is_none_or(|(known, ..)| *known != no) {
-            self.chunk = None;
+    fn at(&mut self, shared: &Shared, no: i64) -> Result<&mut KnownChunk, StoreError> {
+        if self.known.as_ref().is_none_or(|known| known.no != no) {
+            self.known = None;
         }
-        let (_, chunk, cursor) = match &mut self.chunk {
-            Some(found) => found,
-            none => none.insert((no, shared.chunk(no)?, Cursor::default())),
-        };
-        Ok((chunk, cursor))
+        Ok(match &mut self.known {
+            Some(known) => known,
+            none => none.insert(KnownChunk {
+                no,
+                opened: shared.chunk(no)?,
+                cursor: Cursor::default(),
+                lengths: None,
+            }),
+        })
+    }
+}
+
+#[derive(Debug)]
+struct KnownChunk {
+    no: i64,
+    opened: Opened,
+    cursor: Cursor,
+    /// The bytes of all its bodies, once one was asked for.
+    lengths: Option<Vec<usize>>,
+}
+
+fn not_in_its_place() -> StoreError {
+    StoreError::Mismatch {
+        what: "a version that is not in its place".to_owned(),
     }
 }
 

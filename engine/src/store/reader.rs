@@ -5,7 +5,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use jiff::Timestamp;
 
-use super::domain::{DomainStore, LastChunk, Observed, bucket, ids_hold_parent};
+use super::domain::{DomainStore, LastChunk, Observed, Shared, bucket, ids_hold_parent};
 use super::types::{Comparison, SnapshotInfo, Stored};
 use super::usage::Reading;
 use super::{StoreError, from_millis};
@@ -17,6 +17,8 @@ use crate::object::Canonical;
 
 /// Rows of the index that are read at once: enough to be quick, few enough to hold.
 const ROWS_AT_ONCE: usize = 16 * 1024;
+/// Rows that are sorted by their places together, some 6 MB.
+const ROWS_SORTED: usize = 8 * ROWS_AT_ONCE;
 
 /// Reads one snapshot. Valid while others are written; what it gives never changes.
 #[derive(Debug)]
@@ -28,7 +30,6 @@ pub struct SnapshotReader {
     moments: BTreeMap<u32, i64>,
     _reading: Reading,
     compared: Mutex<HashMap<ObjectType, Compared>>,
-    for_export: bool,
 }
 
 /// What [`SnapshotReader::compare`] remembers of a type: all of it, or what stands under one parent.
@@ -76,15 +77,7 @@ impl SnapshotReader {
             moments,
             _reading: reading,
             compared: Mutex::default(),
-            for_export: false,
         })
-    }
-
-    /// Gives objects as an export needs them: without what moves by itself, which then is not looked for, and without their parents.
-    #[must_use]
-    pub fn for_export(mut self) -> Self {
-        self.for_export = true;
-        self
     }
 
     /// The snapshot, without its objects.
@@ -145,7 +138,8 @@ impl SnapshotReader {
         let Some((space, version)) = self.find(object_type, id)? else {
             return Ok(None);
         };
-        let mut observed = self.observations(space, bucket(object_type, version.key))?;
+        let shared = &self.store.shared;
+        let mut observed = shared.observations(space, bucket(object_type, version.key))?;
         let mut last = LastChunk::default();
         self.stored(object_type, &version, &mut observed, &mut last)
             .map(Some)
@@ -193,7 +187,7 @@ impl SnapshotReader {
             for version in versions.iter() {
                 let bucket = bucket(object_type, version.key);
                 if observed.0 != Some(bucket) {
-                    observed = (Some(bucket), self.observations(space, bucket)?);
+                    observed = (Some(bucket), shared.observations(space, bucket)?);
                 }
                 match self.stored(object_type, version, &mut observed.1, &mut last) {
                     Ok(stored) => see(stored)?,
@@ -252,7 +246,7 @@ impl SnapshotReader {
         for version in &versions {
             let bucket = bucket(object_type, version.key);
             if observed.0 != Some(bucket) {
-                observed = (Some(bucket), self.observations(space, bucket)?);
+                observed = (Some(bucket), shared.observations(space, bucket)?);
             }
             children.push(self.stored(object_type, version, &mut observed.1, &mut last)?);
         }
@@ -384,44 +378,46 @@ impl SnapshotReader {
         Ok(found)
     }
 
-    fn observations(&self, space: Space, bucket: u32) -> Result<Observed, StoreError> {
-        if self.for_export {
-            return Ok(Observed::default());
-        }
-        self.store.shared.observations(space, bucket)
-    }
-
-    /// Calls `see` with the id of each object of a type and the bytes of its body (0 for a relation without one), chunk by chunk.
+    /// Calls `see` with each object of a type, in the order in which they lie: what is asked of one is read then.
     ///
-    /// The bodies are not put together, so it costs about half of [`for_each`](Self::for_each).
-    ///
-    /// # Errors
-    ///
-    /// When the storage or the index fails, data are damaged, or `see` fails.
-    pub fn lengths(
+    /// Many are sorted together, because a chunk of a later day holds objects from all over the type: it is opened once for each
+    /// such part, and with as few rows as come from the index at once there would be some forty parts of 600,000 assignments.
+    pub(crate) fn rows(
         &self,
         object_type: ObjectType,
-        see: &mut dyn FnMut(&str, usize) -> Result<(), StoreError>,
+        see: &mut dyn FnMut(&mut Row<'_>) -> Result<(), StoreError>,
     ) -> Result<(), StoreError> {
         let Some(space) = self.space(object_type)? else {
             return Ok(());
         };
-        let shared = &self.store.shared;
         let mut last = LastChunk::default();
-        let mut id = String::new();
-        self.batches(space, &mut |versions| {
-            versions.sort_unstable_by_key(|version| version.body.map(|(place, _)| place));
-            for version in versions.iter() {
-                let length = match shared.body_length(version, &mut last) {
-                    // It is left out, as it is by who reads the contents.
-                    Err(StoreError::Lost) => continue,
-                    length => length?,
-                };
-                shared.put_id(object_type, version.key, &mut id)?;
-                see(&id, length)?;
-            }
+        let mut id = LastId::default();
+        let mut show = |versions: &mut Vec<Version>| {
+            versions.sort_unstable_by_key(|version| {
+                (version.body.map(|(place, _)| place), version.key)
+            });
+            versions.iter().try_for_each(|version| {
+                see(&mut Row {
+                    shared: &self.store.shared,
+                    object_type,
+                    version,
+                    last: &mut last,
+                    id: &mut id,
+                })
+            })?;
+            versions.clear();
             Ok(())
-        })
+        };
+        let most = usize::try_from(self.count(object_type)).unwrap_or(usize::MAX);
+        let mut held = Vec::with_capacity(most.min(ROWS_SORTED + ROWS_AT_ONCE));
+        self.batches(space, &mut |versions| {
+            held.append(versions);
+            if held.len() < ROWS_SORTED {
+                return Ok(());
+            }
+            show(&mut held)
+        })?;
+        show(&mut held)
     }
 
     /// Calls `see` with some thousand versions at a time, in order of their keys.
@@ -462,7 +458,7 @@ impl SnapshotReader {
         Ok(Stored {
             object_type,
             id: shared.id_text(object_type, version.key)?,
-            parent: if object_type.has_parent() && !self.for_export {
+            parent: if object_type.has_parent() {
                 shared.parent_text(version.key)
             } else {
                 None
@@ -473,4 +469,53 @@ impl SnapshotReader {
             changed_at: self.changed_at(version),
         })
     }
+}
+
+/// One object of a snapshot, of which nothing has been read yet but where it lies.
+pub(crate) struct Row<'a> {
+    shared: &'a Shared,
+    object_type: ObjectType,
+    version: &'a Version,
+    last: &'a mut LastChunk,
+    id: &'a mut LastId,
+}
+
+impl Row<'_> {
+    /// Its id, as the interface writes it.
+    pub(crate) fn id(&mut self) -> Result<&str, StoreError> {
+        let key = self.version.key;
+        if self.id.key != Some(key) {
+            let of = self.id.key.filter(|last| last.parent == key.parent);
+            self.id.key = None;
+            let kept = of.map_or(0, |_| self.id.parent_bytes);
+            self.id.parent_bytes =
+                self.shared
+                    .put_id(self.object_type, key, &mut self.id.text, kept)?;
+            self.id.key = Some(key);
+        }
+        Ok(&self.id.text)
+    }
+
+    /// How many bytes its body has (0 for a relation without one), which costs far less than the body; its content is not looked at.
+    ///
+    /// [`StoreError::Lost`] where its content is lost.
+    pub(crate) fn length(&mut self) -> Result<usize, StoreError> {
+        self.shared.body_length(self.version, self.last)
+    }
+
+    /// Appends its body to `out`, checked against what the index says of it; nothing for a relation without one.
+    ///
+    /// [`StoreError::Lost`] where its content is lost; `out` is then as it was.
+    pub(crate) fn put_body(&mut self, out: &mut Vec<u8>) -> Result<(), StoreError> {
+        self.shared.put_body(self.version, self.last, out)
+    }
+}
+
+/// The id that was put together last: the next one mostly stands under the same parent.
+#[derive(Debug, Default)]
+struct LastId {
+    key: Option<Key>,
+    text: String,
+    /// How many of its bytes are its parent's id and what follows that.
+    parent_bytes: usize,
 }
