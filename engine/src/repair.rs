@@ -11,11 +11,12 @@
 //!    content is there again gets it back, for all snapshots that hold it.
 //!
 //! Where the index was lost as well, it was rebuilt without what lay in damaged packs. The records still tell how many versions that were, of
-//! which type, and since when: this is counted before records are written anew by what the index has, and the old ones are kept aside.
+//! which type, and since when: this is counted, and a warning, before records are written anew by what the index has, and the old ones are kept aside. The
+//! same holds for snapshots of which nothing is left. A repair that goes on after an interruption does not count them again.
 //!
 //! Damaged blobs are moved below `DOMAIN/damaged/` and never deleted. Every step can be interrupted and run again. Where the org cannot be
 //! read, the first two steps are done, and what may still come back is pending until the next repair. A repair of a store
-//! without damage and without pending versions changes nothing and asks no org.
+//! without damage, without pending versions and whose newest snapshots are whole changes nothing and asks no org.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -81,7 +82,8 @@ pub struct DomainRepair {
     pub versions_recovered: u64,
     /// Versions whose content this repair found lost, and those still pending from an earlier one.
     pub lost: Vec<LostVersion>,
-    /// Versions that are lost, and whose nobody can tell any more, because the index was lost as well: by the snapshot they began with and their type.
+    /// How many versions are lost whose objects nobody can name any more, because the index was lost as well: by the snapshot that they began with (or, where
+    /// its record is merged or gone, the first that still tells of them) and their type.
     pub lost_unnamed: BTreeMap<(SnapshotId, ObjectType), u64>,
     /// Snapshots that are gone, because their records are, and the index does not know them.
     pub snapshots_lost: Vec<SnapshotId>,
@@ -166,14 +168,14 @@ pub fn repair(
     }
     phase(monitor, "mending");
     for ward in &mut wards {
-        ward.try_to(monitor, |ward| ward.mend_names())?;
+        ward.try_to(monitor, |ward| ward.mend_names(monitor))?;
     }
     if wards.iter().any(|ward| ward.needs_reindex()) {
         store.reindex(&stores, monitor)?;
         report.reindexed = true;
         for ward in &mut wards {
             ward.look_again(monitor)?;
-            ward.try_to(monitor, |ward| ward.mend_names())?;
+            ward.try_to(monitor, |ward| ward.mend_names(monitor))?;
         }
     }
     phase(monitor, "salvaging");
@@ -270,7 +272,7 @@ impl<'a> Ward<'a> {
     }
 
     /// Mends whatever is small and known to the index: records, checkpoints, markers, keys.
-    fn mend_names(&mut self) -> Result<(), StoreError> {
+    fn mend_names(&mut self, monitor: &dyn Monitor) -> Result<(), StoreError> {
         let domain = &self.patient.domain;
         if self.of_kind(ProblemKind::Keys).next().is_some() {
             domain.rewrite_keys(self.patient.provider)?;
@@ -290,7 +292,7 @@ impl<'a> Ward<'a> {
             self.done.rewritten.push(name);
         }
         if !self.problems.is_empty() {
-            self.count_untold()?;
+            self.count_untold(monitor)?;
         }
         let moves: Vec<String> = self
             .of_kind(ProblemKind::Moves)
@@ -305,7 +307,7 @@ impl<'a> Ward<'a> {
             || self.of_kind(ProblemKind::Checkpoint).next().is_some()
             || self.of_kind(ProblemKind::Index).next().is_some()
         {
-            self.mend_records()?;
+            self.mend_records(monitor)?;
         }
         let checkpoints: BTreeSet<SnapshotId> = self
             .of_kind(ProblemKind::Checkpoint)
@@ -319,32 +321,50 @@ impl<'a> Ward<'a> {
         Ok(())
     }
 
-    /// Counts what only the records still tell of, before they are written anew without it.
-    fn count_untold(&mut self) -> Result<(), StoreError> {
-        for (of, count) in self.patient.domain.untold()? {
-            let known = self.done.lost_unnamed.entry(of).or_default();
-            *known = count.max(*known);
+    /// Counts what only the records still tell of, before they are written anew without it. Said at once: no later repair counts it.
+    fn count_untold(&mut self, monitor: &dyn Monitor) -> Result<(), StoreError> {
+        for ((snapshot, object_type), count) in self.patient.domain.untold()? {
+            let known = self.done.lost_unnamed.entry((snapshot, object_type));
+            let known = known.or_default();
+            if count > *known {
+                *known = count;
+                let what = format!(
+                    "{count} versions of {object_type} that began with the snapshot {snapshot} are lost, and their ids with them."
+                );
+                monitor.report(Progress::Warning(what));
+            }
         }
         Ok(())
     }
 
-    fn mend_records(&mut self) -> Result<(), StoreError> {
+    /// Notes snapshots that are lost. Said at once: once they are marked, no later repair finds them.
+    fn give_up(&mut self, lost: Vec<SnapshotId>, monitor: &dyn Monitor) {
+        self.needs_backup |= !lost.is_empty();
+        for snapshot in &lost {
+            let what = format!("The snapshot {snapshot} is lost: its record is.");
+            monitor.report(Progress::Warning(what));
+        }
+        self.done.snapshots_lost.extend(lost);
+    }
+
+    fn mend_records(&mut self, monitor: &dyn Monitor) -> Result<(), StoreError> {
         let domain = &self.patient.domain;
         let damaged: BTreeSet<SnapshotId> = self
             .of_kind(ProblemKind::Record)
             .flat_map(|found| found.snapshots.iter().copied())
             .collect();
         // Noted before the records are written anew that still show it.
-        let lost = domain.give_up_missing(&damaged)?;
-        self.needs_backup |= !lost.is_empty();
-        self.done.snapshots_lost.extend(lost);
+        let unknown = self.of_kind(ProblemKind::Index);
+        let unknown = unknown.flat_map(|found| found.snapshots.iter().copied());
+        let named: BTreeSet<SnapshotId> = unknown.chain(damaged.iter().copied()).collect();
+        let lost = domain.give_up_missing(&named)?;
+        self.give_up(lost, monitor);
         let (written, aside) = domain.rewrite_records(&damaged)?;
         self.done.rewritten.extend(written);
         self.done.set_aside.extend(aside);
         // What is still not read in cannot be: it, or one before it, is damaged, and the index knows neither.
         let (lost, aside) = domain.give_up_unreadable()?;
-        self.needs_backup |= !lost.is_empty();
-        self.done.snapshots_lost.extend(lost);
+        self.give_up(lost, monitor);
         self.done.set_aside.extend(aside);
         // Those after a lost one follow another now.
         let mut report = CheckReport::default();
@@ -373,7 +393,9 @@ impl<'a> Ward<'a> {
         if packs.is_empty() {
             return Ok(());
         }
-        self.count_untold()?;
+        // Before the records are written anew that name them.
+        self.patient.domain.copy_packs_aside(&packs)?;
+        self.count_untold(monitor)?;
         let (written, aside) = self.patient.domain.do_without_unknown(&packs)?;
         self.done.rewritten.extend(written);
         self.done.set_aside.extend(aside);
@@ -395,6 +417,7 @@ impl<'a> Ward<'a> {
     fn refetch(&mut self, clock: &dyn Clock, monitor: &dyn Monitor) -> Result<(), StoreError> {
         let patient = self.patient;
         let types: BTreeSet<ObjectType> = patient.backup.collect.types.iter().copied().collect();
+        self.needs_backup |= patient.domain.newest_is_damaged()?;
         let mut pending = false;
         if self.has_lost {
             // An ordinary backup may have stored again what was lost.

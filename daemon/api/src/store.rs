@@ -142,13 +142,13 @@ pub struct RepairResult {
     pub chunks_salvaged: u64,
     /// Versions that were damaged and are whole again.
     pub versions_recovered: u64,
-    /// Versions that are lost, those included whose nobody can tell.
+    /// Versions that are lost, those of `lost_unnamed` included.
     pub versions_lost: u64,
     /// Versions that are damaged until the org can be read.
     pub versions_pending: u64,
     /// The versions that are lost, or damaged until the org can be read.
     pub lost: Vec<LostVersion>,
-    /// Versions that are lost, and whose nobody can tell, because the index was lost as well.
+    /// Versions that are lost and whose objects nobody can name, because the index was lost as well.
     pub lost_unnamed: Vec<UnnamedLoss>,
     /// Snapshots that are lost as a whole.
     pub snapshots_lost: Vec<String>,
@@ -182,7 +182,7 @@ pub struct UnnamedLoss {
     /// Their type.
     #[serde(rename = "type")]
     pub object_type: String,
-    /// The snapshot that they began with.
+    /// The snapshot that they began with, or the first that still tells of them.
     pub since: String,
     /// How many there were.
     pub versions: u64,

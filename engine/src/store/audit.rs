@@ -3,6 +3,7 @@
 mod expected;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use self::expected::Expected;
 use super::domain::{Markers, chain};
@@ -40,6 +41,8 @@ struct Named {
     packs: BTreeMap<PackId, u64>,
     /// The packs in which it lies now.
     lies_in: BTreeSet<PackId>,
+    /// Where rows were moved.
+    moves: Arc<MoveMap>,
     /// The snapshots that checkpoints name as being before them.
     before: BTreeMap<SnapshotId, Vec<SnapshotId>>,
 }
@@ -113,7 +116,13 @@ impl DomainStore {
         let moves = shared.moves(&mut found)?;
         let (markers, unread) = shared.markers()?;
         found.extend(unread);
+        // Taken together: a backup that ends while records are being read has both a record and a row, or neither.
+        let recording = shared.inner.recording();
         let merged = shared.merged_blobs(&mut found)?;
+        let prefix = format!("{}/records/", shared.domain);
+        let records = shared.inner.blobs.list(&prefix)?;
+        let rows = index::snapshots(&shared.inner.index.read(), shared.domain)?;
+        drop(recording);
         for found in found {
             self.report_found(&found, report);
         }
@@ -122,8 +131,7 @@ impl DomainStore {
             let (snapshot, served) = (blob.snapshot, blob.served());
             told.entry(snapshot).or_default().push(Told::of(served));
         }
-        let prefix = format!("{}/records/", shared.domain);
-        for blob in shared.inner.blobs.list(&prefix)? {
+        for blob in records {
             let Some(snapshot) = blob
                 .name
                 .strip_prefix(&prefix)
@@ -139,7 +147,10 @@ impl DomainStore {
             };
             told.entry(snapshot).or_default().push(Told::of(served));
         }
-        let mut named = Named::default();
+        let mut named = Named {
+            moves: Arc::clone(&moves),
+            ..Named::default()
+        };
         for (snapshot, told) in &mut told {
             for told in told {
                 stop(monitor)?;
@@ -161,7 +172,6 @@ impl DomainStore {
                 count: 1,
             });
         }
-        let rows = index::snapshots(&shared.inner.index.read(), shared.domain)?;
         self.check_checkpoints(&rows, &markers, &moves, &mut named, monitor, report)?;
         named.packs.retain(|pack, _| !moves.is_retired(*pack));
         // The snapshots that one may follow: the one before it, and earlier ones where those between are removed.
@@ -189,10 +199,13 @@ impl DomainStore {
                 let name = &told.served.name;
                 report.problems.push(match told.base {
                     Err(what) => self.problem_of(snapshot, name, what),
-                    Ok(_) => Problem {
-                        kind: ProblemKind::Index,
-                        ..self.problem_of(snapshot, name, "the index does not know this snapshot")
-                    },
+                    Ok(base) => {
+                        let what = "the index does not know this snapshot";
+                        let mut found = self.problem_of(snapshot, name, what);
+                        found.kind = ProblemKind::Index;
+                        found.snapshots.extend(base.filter(|id| !is_there(id)));
+                        found
+                    }
                 });
             }
         }
@@ -210,29 +223,29 @@ impl DomainStore {
         lost: Vec<SnapshotId>,
         report: &mut CheckReport,
     ) {
+        let mut found = Vec::new();
         for told in told {
             if let Err(what) = &told.base {
-                let found = self.problem_of(row.id, &told.served.name, what.clone());
-                report.problems.push(found);
+                found.push(self.problem_of(row.id, &told.served.name, what.clone()));
             }
         }
-        let name = format!("{}/records/{}", self.shared.domain, row.id);
-        match told
+        let read = told.iter().find(|told| told.base.is_ok());
+        let follows = told
             .iter()
-            .find_map(|told| Some((told, told.base.as_ref().ok()?)))
-        {
-            None if told.is_empty() => {
-                let what = "the record of a snapshot that the index knows is missing";
-                report.problems.push(self.problem_of(row.id, &name, what));
-            }
-            Some((told, base)) if !before.contains(base) => {
-                let what = "the record of the snapshot before it is gone";
-                let mut found = self.problem_of(row.id, &told.served.name, what);
-                found.snapshots.extend(lost);
-                report.problems.push(found);
-            }
-            _ => {}
+            .find_map(|told| told.base.as_ref().ok())
+            .is_some_and(|base| before.contains(base));
+        if told.is_empty() {
+            let name = format!("{}/records/{}", self.shared.domain, row.id);
+            let what = "the record of a snapshot that the index knows is missing";
+            found.push(self.problem_of(row.id, &name, what));
+        } else if let Some(told) = read.filter(|_| !follows) {
+            let what = "the record of the snapshot before it is gone";
+            found.push(self.problem_of(row.id, &told.served.name, what));
         }
+        if let Some(last) = found.last_mut().filter(|_| !follows) {
+            last.snapshots.extend(lost);
+        }
+        report.problems.append(&mut found);
     }
 
     /// Reports what came up while names were read.
@@ -352,10 +365,27 @@ impl DomainStore {
                 continue;
             }
             let known = named.packs.get(&pack).or_else(|| indexed.get(&pack));
-            let known = known.copied();
-            let Some(bytes) = known else {
+            let Some(bytes) = known.copied() else {
                 if named.lies_in.contains(&pack) && expected.is_some() {
-                    self.check_moved_to(&blob.name, pack, report)?;
+                    let followed = named.moves.leads_to(pack, &indexed).is_none();
+                    match self.unreadable(&blob.name, pack) {
+                        Some(what) => self.report_moved_to(
+                            &blob.name,
+                            pack,
+                            what,
+                            &named.moves,
+                            &indexed,
+                            report,
+                        )?,
+                        None if followed => report.problems.push(Problem {
+                            kind: ProblemKind::Index,
+                            ..self.problem(
+                                &blob.name,
+                                "rows were moved to it, and the index does not know it",
+                            )
+                        }),
+                        None => {}
+                    }
                 }
                 report.orphans.insert(blob.name, blob.bytes);
                 continue;
@@ -381,32 +411,45 @@ impl DomainStore {
             .copied()
             .collect();
         for pack in missing {
-            self.report_pack(
-                &format!("{prefix}{pack}"),
-                pack,
-                "it is missing".to_owned(),
-                report,
-            )?;
+            let name = format!("{prefix}{pack}");
+            let what = "it is missing".to_owned();
+            if indexed.contains_key(&pack) || named.packs.contains_key(&pack) {
+                self.report_pack(&name, pack, what, report)?;
+            } else {
+                self.report_moved_to(&name, pack, what, &named.moves, &indexed, report)?;
+            }
         }
         Ok(())
     }
 
-    /// Looks at a pack to which rows were moved, and which the index does not know: it has not followed yet, or could not read it.
-    fn check_moved_to(
+    /// Why a pack's directory cannot be read.
+    fn unreadable(&self, name: &str, pack: PackId) -> Option<String> {
+        let shared = &self.shared;
+        let directory = match shared.inner.blobs.get(name) {
+            Ok(bytes) => read_directory(&shared.keys, shared.domain, pack, &bytes),
+            Err(error) => return Some(chain(&error)),
+        };
+        directory.err().map(|error| chain(&error))
+    }
+
+    /// Reports a damaged pack to which rows were moved, and which the index does not know. As long as the index has them where they were before, it
+    /// is the list of moves that is wrong.
+    fn report_moved_to(
         &self,
         name: &str,
         pack: PackId,
+        what: String,
+        moves: &MoveMap,
+        indexed: &BTreeMap<PackId, u64>,
         report: &mut CheckReport,
     ) -> Result<(), StoreError> {
-        let shared = &self.shared;
-        let what = match shared.inner.blobs.get(name) {
-            Ok(bytes) => match read_directory(&shared.keys, shared.domain, pack, &bytes) {
-                Ok(_) => return Ok(()),
-                Err(error) => chain(&error),
-            },
-            Err(error) => chain(&error),
+        let Some(number) = moves.leads_to(pack, indexed) else {
+            return self.report_pack(name, pack, what, report);
         };
-        self.report_pack(name, pack, what, report)
+        let list = format!("{}{number}", self.shared.moves_prefix());
+        let what = format!("rows are moved by it to the pack {pack}, which cannot be read: {what}");
+        report.problems.push(self.problem(&list, what));
+        Ok(())
     }
 
     /// Reports a pack that is damaged as a whole.

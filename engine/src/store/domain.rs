@@ -400,6 +400,7 @@ impl DomainStore {
         let found_any = !unseen.is_empty();
         let mut checkpoints = None;
         let mut missing = BTreeSet::new();
+        let mut told = None;
         loop {
             let newest = index::newest_snapshot(&shared.inner.index.read(), shared.domain)?;
             let parent = newest.as_ref().map(|row| row.id);
@@ -408,10 +409,15 @@ impl DomainStore {
             if let Some(next) = next {
                 let mut next = unseen.remove(next);
                 unseen.retain(|other| other.snapshot != next.snapshot);
-                // What was not read of the parent may be missing here, or be older than this: nobody can tell which objects.
-                let doubtful = newest.iter().flat_map(|row| &row.coverage);
-                for (code, coverage) in doubtful.filter(|(_, coverage)| **coverage == damaged()) {
-                    next.record.coverage.insert(*code, coverage.clone());
+                // What was not read of the parent may be missing here, or be older than this: nobody can tell which objects. Where the parent's own record
+                // says so, this one was written after the loss, and has it all.
+                let doubtful = match &newest {
+                    Some(row) => self.doubtful_types(row, told.as_ref())?,
+                    None => Vec::new(),
+                };
+                told = Some((next.snapshot, next.record.coverage.clone()));
+                for code in doubtful {
+                    next.record.coverage.insert(code, damaged());
                 }
                 problems.extend(shared.read_in(next, &mut reading)?);
                 continue;
@@ -429,6 +435,7 @@ impl DomainStore {
                 break;
             };
             let checkpoint = shared.read_checkpoint(snapshot)?;
+            told = Some((snapshot, checkpoint.state.coverage.clone()));
             missing.extend(checkpoint.before.iter().map(|(_, lost)| *lost));
             missing.insert(snapshot);
             unseen.retain(|found| found.snapshot != snapshot);
@@ -466,6 +473,35 @@ impl DomainStore {
             shared.recount()?;
         }
         Ok(problems)
+    }
+
+    /// The types of a snapshot that could not be read in as its record tells of them. `told`: a snapshot whose record was read, and the coverage it tells.
+    fn doubtful_types(
+        &self,
+        row: &SnapshotRow,
+        told: Option<&(SnapshotId, BTreeMap<u16, Coverage>)>,
+    ) -> Result<Vec<u16>, StoreError> {
+        let damaged = damaged();
+        let codes = row.coverage.iter();
+        let mut codes: Vec<u16> = codes
+            .filter(|(_, coverage)| **coverage == damaged)
+            .map(|(code, _)| *code)
+            .collect();
+        if codes.is_empty() {
+            return Ok(codes);
+        }
+        let read;
+        let told = match told {
+            Some((snapshot, coverage)) if *snapshot == row.id => Some(coverage),
+            _ => {
+                read = self.intact_record(row.id)?;
+                read.as_ref().map(|record| &record.coverage)
+            }
+        };
+        if let Some(told) = told {
+            codes.retain(|code| told.get(code) != Some(&damaged));
+        }
+        Ok(codes)
     }
 
     /// Reads what another index has not seen of the domain into it, with the same keys; gives what could not be read, and how many snapshots could.
@@ -631,7 +667,7 @@ impl Shared {
         }
     }
 
-    fn knows(&self, key: Key) -> bool {
+    pub(super) fn knows(&self, key: Key) -> bool {
         let names = self.names();
         names.name(key.key).is_some() && (key.parent == 0 || names.name(key.parent).is_some())
     }
@@ -1128,6 +1164,7 @@ impl Shared {
             };
             let mut cursor = Cursor::default();
             let mut body = Vec::new();
+            let mut is_unknown = false;
             for ordinal in ranges
                 .into_iter()
                 .flat_map(|(first, rows)| first..first.saturating_add(rows))
@@ -1142,11 +1179,13 @@ impl Shared {
                     break;
                 };
                 if !self.knows(key) {
-                    problems.push(StoreProblem::new(
-                        &self.pack_name(pack),
-                        "an id in a chunk of it stands in no record that could be read",
-                    ));
-                    break;
+                    if !std::mem::replace(&mut is_unknown, true) {
+                        problems.push(StoreProblem::new(
+                            &self.pack_name(pack),
+                            "an id in a chunk of it stands in no record that could be read",
+                        ));
+                    }
+                    continue;
                 }
                 applied.put.push(NewVersion {
                     key,

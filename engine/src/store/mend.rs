@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use super::census::Census;
 use super::checkpoint::{Places, runs_of};
-use super::domain::{NAME_SEAL, WATERMARK_SEAL};
+use super::domain::{NAME_SEAL, WATERMARK_SEAL, damaged};
 use super::{DomainStore, StoreError};
 use crate::blobs::{BlobError, SealedBlob};
 use crate::chunk::Key;
@@ -71,10 +71,20 @@ impl DomainStore {
         let shared = &self.shared;
         let known = shared.known_snapshots()?;
         let (markers, _) = shared.markers()?;
+        let mut told = BTreeSet::new();
+        for kind in TELLING {
+            let prefix = format!("{}/{kind}/", shared.domain);
+            let blobs = shared.inner.blobs.list(&prefix)?;
+            let ids = blobs.iter().filter_map(|blob| {
+                let rest = blob.name.strip_prefix(&prefix)?;
+                rest.split('/').next()?.parse::<SnapshotId>().ok()
+            });
+            told.extend(ids);
+        }
         let mut lost = Vec::new();
         for snapshot in snapshots.difference(&known) {
             let removed = markers.get(snapshot).is_some_and(|(_, removed)| *removed);
-            if !removed && !self.is_told_of(*snapshot)? {
+            if !removed && !told.contains(snapshot) {
                 self.put_marker(*snapshot, false, true)?;
                 lost.push(*snapshot);
             }
@@ -82,18 +92,32 @@ impl DomainStore {
         Ok(lost)
     }
 
-    /// Whether there is a blob that tells of a snapshot, whole or not.
-    fn is_told_of(&self, snapshot: SnapshotId) -> Result<bool, StoreError> {
+    /// Copies damaged packs aside, as far as they can be read; gives the names of the packs and of their copies.
+    pub(crate) fn copy_packs_aside(
+        &self,
+        packs: &BTreeSet<PackId>,
+    ) -> Result<Vec<(String, String)>, StoreError> {
         let shared = &self.shared;
-        for kind in TELLING {
-            let prefix = format!("{}/{kind}/", shared.domain);
-            let mut blobs = shared.inner.blobs.list(&prefix)?.into_iter();
-            let own = snapshot.to_string();
-            if blobs.any(|blob| blob.name.split('/').nth(2) == Some(own.as_str())) {
-                return Ok(true);
+        let mut copied = Vec::new();
+        for pack in packs {
+            let name = shared.pack_name(*pack);
+            match self.copy_aside(&name) {
+                Ok(Some(copy)) => copied.push((name, copy)),
+                Ok(None) => {}
+                // It cannot be read at all, and stays where it is.
+                Err(StoreError::Blob(error)) if shared.inner.blobs.get(&name).is_err() => {
+                    tracing::warn!(%pack, %error, "A damaged pack could not be copied");
+                }
+                Err(error) => return Err(error),
             }
         }
-        Ok(false)
+        Ok(copied)
+    }
+
+    /// Whether types of the newest snapshot are said to be incomplete because something of them is damaged in the store.
+    pub(crate) fn newest_is_damaged(&self) -> Result<bool, StoreError> {
+        let newest = index::newest_snapshot(&self.shared.inner.index.read(), self.shared.domain)?;
+        Ok(newest.is_some_and(|row| row.coverage.values().any(|found| *found == damaged())))
     }
 
     /// Reads in what the index has not seen, then gives up the snapshots that still cannot be read in, because their records, or records

@@ -122,6 +122,15 @@ impl MoveMap {
         }
     }
 
+    /// The list by which rows are moved to a pack, if the index still has one of the packs where they were before: it has not followed yet.
+    pub(super) fn leads_to(&self, pack: PackId, indexed: &BTreeMap<PackId, u64>) -> Option<u64> {
+        let mut lists = self.blobs.iter();
+        let list = lists.find(|(_, (old, targets))| {
+            targets.contains(&pack) && old.iter().any(|old| indexed.contains_key(old))
+        });
+        list.map(|(number, _)| *number)
+    }
+
     /// The packs in which what a record names lies now.
     pub(super) fn packs_of(&self, record: &Record) -> BTreeSet<PackId> {
         let mut packs = BTreeSet::new();

@@ -82,25 +82,11 @@ impl DomainStore {
         }
         let targets = new.finish(monitor)?;
         let old: Vec<PackId> = packs.iter().copied().collect();
-        let mut copied = Vec::new();
-        for pack in packs {
-            let name = shared.pack_name(*pack);
-            match self.copy_aside(&name) {
-                Ok(Some(copy)) => {
-                    salvaged.set_aside.push(copy);
-                    copied.push(name);
-                }
-                Ok(None) => {}
-                // It cannot be read at all, and stays where it is.
-                Err(StoreError::Blob(error)) if shared.inner.blobs.get(&name).is_err() => {
-                    tracing::warn!(%pack, %error, "A damaged pack could not be copied");
-                }
-                Err(error) => return Err(error),
-            }
-        }
+        let copied = self.copy_packs_aside(packs)?;
         self.carry_out(moving, &old, &targets, true)?;
-        for name in copied {
+        for (name, copy) in copied {
             shared.inner.blobs.delete(&name)?;
+            salvaged.set_aside.push(copy);
         }
         Ok(salvaged)
     }

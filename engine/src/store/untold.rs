@@ -1,14 +1,16 @@
 //! Versions of which the index knows nothing, although intact records name them: what they lie in could not be read when the index was rebuilt, and
 //! only there stands whose they are.
 
+use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use super::domain::damaged;
+use super::domain::{Shared, damaged};
 use super::moves::Resolved;
 use super::{DomainStore, StoreError};
 use crate::catalogue::ObjectType;
+use crate::chunk::ChunkView;
 use crate::id::{PackId, SnapshotId};
-use crate::index;
+use crate::index::{self, ChunkRow, PackRow};
 use crate::record::Record;
 
 /// Versions of the index that are read at once.
@@ -17,13 +19,81 @@ const ROWS_AT_ONCE: usize = 64 * 1024;
 /// How many versions, by the snapshot that they began with and their type.
 pub(crate) type Untold = BTreeMap<(SnapshotId, ObjectType), u64>;
 
-/// The rows of each chunk of a type in which the index has a version.
-type Known = HashMap<(PackId, usize), BTreeSet<usize>>;
+/// A chunk: its pack, and its place in it.
+type ChunkName = (PackId, usize);
+
+/// The rows of one chunk that were seen: a bit for each.
+#[derive(Default)]
+struct Seen(Vec<u64>);
+
+impl Seen {
+    /// Whether it was not seen before.
+    fn insert(&mut self, row: usize) -> bool {
+        let (word, bit) = (row / 64, 1 << (row % 64));
+        if self.0.len() <= word {
+            self.0.resize(word + 1, 0);
+        }
+        let Some(word) = self.0.get_mut(word) else {
+            return false;
+        };
+        let is_new = *word & bit == 0;
+        *word |= bit;
+        is_new
+    }
+}
+
+/// What can be read of the chunks that hold rows which the index does not know.
+struct Chunks<'a> {
+    shared: &'a Shared,
+    packs: BTreeMap<PackId, Option<PackRow>>,
+    /// The one that was looked at last.
+    last: Option<(ChunkName, Option<ChunkView>)>,
+}
+
+impl Chunks<'_> {
+    /// Whether a row cannot be read. One that can be was left out of the index on purpose: only removed snapshots had it.
+    fn is_lost(&mut self, name: ChunkName, row: usize) -> Result<bool, StoreError> {
+        if self.last.as_ref().is_none_or(|(known, _)| *known != name) {
+            self.last = Some((name, self.open(name)?));
+        }
+        let view = self.last.as_ref().and_then(|(_, view)| view.as_ref());
+        let key = view.and_then(|view| view.rows().get(row));
+        Ok(!key.is_some_and(|key| self.shared.knows(*key)))
+    }
+
+    fn open(&mut self, (pack, place): ChunkName) -> Result<Option<ChunkView>, StoreError> {
+        let pack = match self.packs.entry(pack) {
+            Entry::Occupied(known) => known.into_mut(),
+            Entry::Vacant(free) => free.insert(readable(self.shared.read_pack(pack))?),
+        };
+        let Some((pack, entry)) = pack
+            .as_ref()
+            .and_then(|pack| Some((pack, pack.entries.get(place)?)))
+        else {
+            return Ok(None);
+        };
+        readable(self.shared.open_view(&ChunkRow {
+            pack: pack.id,
+            epoch: pack.epoch,
+            place,
+            entry: *entry,
+        }))
+    }
+}
+
+/// `None` for what is damaged or cannot be read.
+fn readable<T>(found: Result<T, StoreError>) -> Result<Option<T>, StoreError> {
+    match found {
+        Ok(found) => Ok(Some(found)),
+        Err(StoreError::Pack { .. } | StoreError::Record { .. } | StoreError::Blob(_)) => Ok(None),
+        Err(error) => Err(error),
+    }
+}
 
 impl DomainStore {
-    /// Counts the versions that intact records and checkpoints name and the index does not know.
+    /// Counts the versions that intact records and checkpoints name, the index does not know, and cannot be read.
     ///
-    /// Where a list of moves is damaged, versions can be among them that nothing needed any more.
+    /// Among those in damaged packs can be some that nothing needed any more.
     pub(crate) fn untold(&self) -> Result<Untold, StoreError> {
         let shared = &self.shared;
         let rows = index::snapshots(&shared.inner.index.read(), shared.domain)?;
@@ -36,20 +106,26 @@ impl DomainStore {
         if doubtful.is_empty() {
             return Ok(untold);
         }
-        let mut told = Vec::new();
-        for row in &rows {
-            told.extend(self.told_of(row.id)?.map(|record| (row.id, record)));
-        }
+        let mut seen = self.seen_rows(&doubtful)?;
         let moves = shared.moves(&mut Vec::new())?;
-        for code in doubtful {
-            let Some(object_type) = ObjectType::from_code(code) else {
+        let mut chunks = Chunks {
+            shared,
+            packs: BTreeMap::new(),
+            last: None,
+        };
+        // Oldest first: each row is counted where it is named first.
+        for row in &rows {
+            let Some(record) = self.told_of(row.id)? else {
                 continue;
             };
-            let mut known = self.known_rows(code)?;
-            for (snapshot, record) in &told {
+            for delta in &record.types {
+                let object_type = ObjectType::from_code(delta.type_code);
+                let object_type = object_type.filter(|_| doubtful.contains(&delta.type_code));
+                let Some(object_type) = object_type else {
+                    continue;
+                };
                 let mut count = 0;
-                let deltas = record.types.iter().filter(|delta| delta.type_code == code);
-                for run in deltas.flat_map(|delta| &delta.runs) {
+                for run in &delta.runs {
                     let Some((pack, _)) = record.packs.get(run.pack) else {
                         continue;
                     };
@@ -57,14 +133,16 @@ impl DomainStore {
                         let Resolved::At(pack, chunk, first) = found else {
                             continue;
                         };
-                        let known = known.entry((pack, chunk)).or_default();
-                        // Counted once, where it is named first.
-                        let unknown = first..first.saturating_add(rows);
-                        count += unknown.filter(|row| known.insert(*row)).count() as u64;
+                        let seen = seen.entry((pack, chunk)).or_default();
+                        for row in first..first.saturating_add(rows) {
+                            if seen.insert(row) && chunks.is_lost((pack, chunk), row)? {
+                                count += 1;
+                            }
+                        }
                     }
                 }
                 if count > 0 {
-                    untold.insert((*snapshot, object_type), count);
+                    *untold.entry((row.id, object_type)).or_default() += count;
                 }
             }
         }
@@ -73,36 +151,36 @@ impl DomainStore {
 
     /// What tells of a snapshot, or the checkpoint of it, if one of them opens.
     fn told_of(&self, snapshot: SnapshotId) -> Result<Option<Record>, StoreError> {
-        if let Some(record) = self.intact_record(snapshot)? {
+        if let Some(record) = readable(self.intact_record(snapshot))?.flatten() {
             return Ok(Some(record));
         }
-        match self.shared.read_checkpoint(snapshot) {
-            Ok(checkpoint) => Ok(Some(checkpoint.state)),
-            Err(StoreError::Record { .. } | StoreError::Blob(_)) => Ok(None),
-            Err(error) => Err(error),
-        }
+        let checkpoint = readable(self.shared.read_checkpoint(snapshot))?;
+        Ok(checkpoint.map(|checkpoint| checkpoint.state))
     }
 
-    fn known_rows(&self, code: u16) -> Result<Known, StoreError> {
-        let domain = self.shared.domain;
-        let read = self.shared.inner.index.read();
-        let mut known = Known::new();
-        let Some(space) = index::space(&read, domain, code)? else {
-            return Ok(known);
-        };
-        let places = index::chunk_places(&read, domain)?;
-        let mut after = None;
-        loop {
-            let versions = index::bodies(&read, space, after, ROWS_AT_ONCE)?;
-            let Some(last) = versions.last() else { break };
-            after = Some((last.key, last.first));
-            for (place, _) in versions.iter().filter_map(|version| version.body) {
-                if let Some(chunk) = places.get(&place.chunk()) {
-                    let rows = known.entry(*chunk).or_default();
-                    rows.insert(place.ordinal().into());
+    /// The rows in which the index has versions of these types.
+    fn seen_rows(&self, types: &BTreeSet<u16>) -> Result<HashMap<ChunkName, Seen>, StoreError> {
+        let shared = &self.shared;
+        let mut seen: HashMap<ChunkName, Seen> = HashMap::new();
+        let places = index::chunk_places(&shared.inner.index.read(), shared.domain)?;
+        let spaces = index::spaces(&shared.inner.index.read(), shared.domain)?;
+        for (_, space) in spaces.into_iter().filter(|(code, _)| types.contains(code)) {
+            let mut after = None;
+            loop {
+                let read = shared.inner.index.read();
+                let versions = index::bodies(&read, space, after, ROWS_AT_ONCE)?;
+                drop(read);
+                let Some(last) = versions.last() else { break };
+                after = Some((last.key, last.first));
+                for (place, _) in versions.iter().filter_map(|version| version.body) {
+                    if let Some(chunk) = places.get(&place.chunk()) {
+                        seen.entry(*chunk)
+                            .or_default()
+                            .insert(place.ordinal().into());
+                    }
                 }
             }
         }
-        Ok(known)
+        Ok(seen)
     }
 }

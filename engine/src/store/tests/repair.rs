@@ -5,6 +5,7 @@ use super::*;
 use crate::backup::BackupOptions;
 use crate::check::{self, CheckReport};
 use crate::clock::SystemClock;
+use crate::monitor::{Monitor, Progress};
 use crate::repair::{DomainRepair, Patient, RepairReport, repair};
 
 /// What happens to the bytes of a blob.
@@ -23,13 +24,22 @@ fn try_repair(
     store: &Store,
     domain: &DomainStore,
 ) -> Result<RepairReport, StoreError> {
+    try_repair_heard(bench, store, domain, &Silent)
+}
+
+fn try_repair_heard(
+    bench: &Bench,
+    store: &Store,
+    domain: &DomainStore,
+    monitor: &dyn Monitor,
+) -> Result<RepairReport, StoreError> {
     let patient = Patient {
         domain: domain.clone(),
         provider: &bench.provider,
         connect: Box::new(|| Err("it is away".to_owned())),
         backup: BackupOptions::default(),
     };
-    repair(store, &[patient], &SystemClock, &Silent)
+    repair(store, &[patient], &SystemClock, monitor)
 }
 
 fn repaired(bench: &Bench, store: &Store, domain: &DomainStore) -> DomainRepair {
@@ -96,8 +106,8 @@ fn two_snapshots(domain: &DomainStore) -> Vec<SnapshotId> {
     ids
 }
 
-/// The same two after others, of which a prune has left merged records and moves.
-fn two_after_a_prune(domain: &DomainStore) -> Vec<SnapshotId> {
+/// The same two after others that are removed.
+fn two_after_others(domain: &DomainStore) -> Vec<SnapshotId> {
     let [first, _] = two_backups();
     let small = vec![Op::Object {
         kind: 2,
@@ -110,6 +120,12 @@ fn two_after_a_prune(domain: &DomainStore) -> Vec<SnapshotId> {
     for id in gone {
         domain.remove_snapshot(id).unwrap();
     }
+    ids
+}
+
+/// The same, of which a prune has left merged records and moves.
+fn two_after_a_prune(domain: &DomainStore) -> Vec<SnapshotId> {
+    let ids = two_after_others(domain);
     let pruned = domain.prune(&eager(), &Silent).unwrap();
     assert_eq!(pruned.problems, []);
     assert!(pruned.records_merged > 0 && pruned.packs.written > 0);
@@ -271,7 +287,10 @@ fn a_lost_index_and_a_damaged_pack_leave_what_is_intact_and_say_how_much_is_lost
         } else {
             // With a record its snapshot is lost, and said to be.
             assert_eq!(unnamed, 0, "{blob}");
-            assert!(gone == 0 || !done.snapshots_lost.is_empty(), "{blob}");
+            let readable = |id: &&SnapshotId| domain.reader(**id).is_ok();
+            let (there, lost): (Vec<_>, Vec<_>) = ids.iter().partition(readable);
+            assert!(lost.iter().all(|id| done.snapshots_lost.contains(id)));
+            assert!(!there.iter().any(|id| done.snapshots_lost.contains(id)));
         }
         // What cannot be known any more makes its type incomplete; then what was before may stand there still.
         for ((snapshot, name), content) in &after {
@@ -309,12 +328,179 @@ fn a_lost_index_and_a_damaged_pack_leave_what_is_intact_and_say_how_much_is_lost
         let second: BTreeSet<Name> = second.map(|(_, name)| name.clone()).collect();
         assert_eq!(newest, second, "{blob}");
         assert_eq!(checked(&store, &domain).problems, [], "{blob}");
-        // What is given up stands in nobody's way.
+        // What is given up stands in nobody's way, and an index that is rebuilt knows that the newest is whole.
         let pruned = domain.prune(&eager(), &Silent).unwrap();
         assert_eq!(pruned.problems, [], "{blob}");
         assert_eq!(checked(&store, &domain).problems, [], "{blob}");
+        let report = store
+            .reindex(std::slice::from_ref(&domain), &Silent)
+            .unwrap();
+        assert_eq!(report.problems, [], "{blob}");
+        assert!(domain.reader(third).unwrap().info().complete, "{blob}");
+        // What was let go on purpose is not lost.
+        if let Ok(reader) = domain.reader(ids[1]) {
+            drop(reader);
+            domain.remove_snapshot(ids[1]).unwrap();
+            domain.prune(&never(), &Silent).unwrap();
+            assert_eq!(domain.untold().unwrap().len(), 0, "{blob}");
+        }
     });
     assert!(most > 1);
+}
+
+/// Merges nothing and moves nothing.
+fn never() -> PruneOptions {
+    PruneOptions {
+        live_share_pct_min: 0,
+        small_packs_min: 0,
+        ..eager()
+    }
+}
+
+#[test]
+fn records_and_index_lost_together_cost_the_snapshots_before_the_checkpoint_and_say_so() {
+    let mut tried = 0;
+    for history in HISTORIES {
+        let (bench, _) = Bench::in_memory();
+        let (store, domain) = bench.open();
+        let ids = history(&domain);
+        let before = contents(&domain, &ids);
+        drop((store, domain));
+        let checkpoint = format!("{DOMAIN}/checkpoints/{}", ids[1]);
+        if bench.blobs.get(&checkpoint).is_err() {
+            continue;
+        }
+        tried += 1;
+        let older = format!("{DOMAIN}/checkpoints/{}", ids[0]);
+        bench.blobs.delete(&older).unwrap();
+        for kind in ["records", "merged"] {
+            for blob in bench.blobs.list(&format!("{DOMAIN}/{kind}/")).unwrap() {
+                bench.blobs.delete(&blob.name).unwrap();
+            }
+        }
+        bench.lose_index();
+        let (store, domain) = bench.open();
+        let done = repaired(&bench, &store, &domain);
+        assert_eq!(done.remaining, []);
+        assert_eq!(done.snapshots_lost, &ids[..1]);
+        let after = contents(&domain, &ids);
+        let kept: Contents = before
+            .into_iter()
+            .filter(|((id, _), _)| *id == ids[1])
+            .collect();
+        assert_eq!(after, kept);
+        let again = repaired(&bench, &store, &domain);
+        assert_eq!((again.found, again.snapshots_lost), (vec![], vec![]));
+        assert_eq!(domain.prune(&eager(), &Silent).unwrap().problems, []);
+    }
+    assert!(tried > 0);
+}
+
+#[test]
+fn moves_that_the_index_has_not_followed_lead_nowhere_without_cost() {
+    let ways: [fn(&Bench, &Memory, &str); 2] = [
+        |bench, _, pack| bench.blobs.delete(pack).unwrap(),
+        |_, memory, pack| memory.damage(pack, Vec::clear),
+    ];
+    let mut led = 0;
+    for way in ways {
+        for step in 1.. {
+            let (bench, memory) = Bench::in_memory();
+            let (store, domain) = bench.open();
+            let ids = two_after_others(&domain);
+            let before = contents(&domain, &ids);
+            memory.fail_at(step, Fault::After);
+            let _stopped = domain.prune(&eager(), &Silent);
+            if !memory.heal() {
+                break;
+            }
+            let states = index::prune::pack_states(&store.inner.index.read(), DOMAIN).unwrap();
+            let packs = bench.blobs.list(&format!("{DOMAIN}/packs/")).unwrap();
+            let is_known = |name: &str| {
+                let mut states = states.iter();
+                states.any(|state| name.ends_with(&state.id.to_string()))
+            };
+            let unknown: Vec<_> = packs.iter().filter(|blob| !is_known(&blob.name)).collect();
+            for pack in &unknown {
+                way(&bench, &memory, &pack.name);
+            }
+            let moves = bench.blobs.list(&format!("{DOMAIN}/moves/")).unwrap();
+            led += usize::from(!unknown.is_empty() && !moves.is_empty());
+            drop((store, domain));
+            let (store, domain) = bench.open();
+            assert_eq!(contents(&domain, &ids), before, "{step}");
+            let done = repaired(&bench, &store, &domain);
+            assert_eq!((done.remaining, done.lost), (vec![], vec![]), "{step}");
+            assert_eq!(contents(&domain, &ids), before, "{step}");
+            assert_eq!(domain.prune(&eager(), &Silent).unwrap().problems, []);
+            let slice = std::slice::from_ref(&domain);
+            assert_eq!(
+                store.reindex(slice, &Silent).unwrap().problems,
+                [],
+                "{step}"
+            );
+            assert_eq!(contents(&domain, &ids), before, "{step}");
+            assert_eq!(checked(&store, &domain).problems, [], "{step}");
+        }
+    }
+    assert!(led > 1, "{led}");
+}
+
+#[test]
+fn a_repair_without_an_index_that_fails_at_any_step_does_not_hide_the_loss() {
+    /// What was warned of.
+    #[derive(Default)]
+    struct Ears(Mutex<Vec<String>>);
+    impl Monitor for Ears {
+        fn report(&self, progress: Progress) {
+            if let Progress::Warning(text) = progress {
+                self.0.lock().unwrap().push(text);
+            }
+        }
+
+        fn is_cancelled(&self) -> bool {
+            false
+        }
+    }
+    let mut points = 0;
+    for fault in [Fault::Before, Fault::After] {
+        for step in 1.. {
+            let (bench, memory) = Bench::in_memory();
+            let (store, domain) = bench.open();
+            two_snapshots(&domain);
+            let packs = bench.blobs.list(&format!("{DOMAIN}/packs/")).unwrap();
+            let first = bench.blobs.get(&packs[0].name).unwrap();
+            memory.damage(&packs[0].name, |bytes| bytes[0] ^= 1);
+            drop((store, domain));
+            bench.lose_index();
+            let (store, domain) = bench.open();
+            let ears = Ears::default();
+            memory.fail_at(step, fault);
+            let struck_by = try_repair_heard(&bench, &store, &domain, &ears);
+            let struck = memory.heal();
+            assert!(struck || struck_by.is_ok());
+            drop((store, domain));
+            let (store, domain) = bench.open();
+            let report = try_repair_heard(&bench, &store, &domain, &ears).unwrap();
+            let done = report.domains.into_iter().next().unwrap();
+            assert_eq!(done.remaining, [], "{fault:?} {step}");
+            // Until the org was backed up again, each repair says that something is missing.
+            assert!(!done.is_whole(), "{fault:?} {step}");
+            let heard = ears.0.lock().unwrap();
+            let counted = |text: &String| text.contains("are lost, and their ids with them");
+            assert!(heard.iter().any(counted), "{fault:?} {step}: {heard:?}");
+            // The damaged pack is kept.
+            let kept = bench.blobs.list(&format!("{DOMAIN}/")).unwrap().into_iter();
+            let mut kept = kept.filter_map(|blob| bench.blobs.get(&blob.name).ok());
+            let damaged = |bytes: &Vec<u8>| bytes.len() == first.len() && bytes[1..] == first[1..];
+            assert!(kept.any(|bytes| damaged(&bytes)), "{fault:?} {step}");
+            if !struck {
+                break;
+            }
+            points += 1;
+        }
+    }
+    assert!(points > 10, "{points}");
 }
 
 #[test]
