@@ -18,7 +18,7 @@ pub(crate) fn card(
     domain: &DomainRecord,
     provider_ok: bool,
 ) -> Result<DomainCard, Problem> {
-    let (snapshots, opening) = match app.stores.listed() {
+    let (snapshots, opening) = match app.stores.listed_now() {
         Ok(Some(store)) => (store.snapshots(domain.id)?, None),
         Ok(None) => (Vec::new(), None),
         // The card says so; what it shows besides is right.

@@ -44,21 +44,19 @@ fn by_time(
         Some(domain) => domain.clone(),
         None => only_domain(app)?,
     };
+    let time: Option<jiff::Timestamp> = match text.strip_prefix('@') {
+        Some(time) => Some(time.parse().map_err(|_| {
+            Problem::invalid(format!(
+                "`{text}`: write a time as RFC 3339, such as @2026-03-01T12:00:00Z."
+            ))
+        })?),
+        None => None,
+    };
     let Some(store) = app.stores.listed()? else {
         return Ok(None);
     };
-    let snapshots = store.snapshots(only.id)?;
-    let Some(time) = text.strip_prefix('@') else {
-        return Ok(snapshots.into_iter().next());
-    };
-    let time: jiff::Timestamp = time.parse().map_err(|_| {
-        Problem::invalid(format!(
-            "`{text}`: write a time as RFC 3339, such as @2026-03-01T12:00:00Z."
-        ))
-    })?;
-    Ok(snapshots
-        .into_iter()
-        .find(|snapshot| snapshot.as_of <= time))
+    let mut snapshots = store.snapshots(only.id)?.into_iter();
+    Ok(snapshots.find(|snapshot| time.is_none_or(|time| snapshot.as_of <= time)))
 }
 
 /// The one registered domain, where there is exactly one.
@@ -82,7 +80,10 @@ fn by_prefix(
         && text
             .bytes()
             .all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
-    let Some(store) = app.stores.listed()?.filter(|_| is_hex) else {
+    if !is_hex {
+        return Ok(None);
+    }
+    let Some(store) = app.stores.listed()? else {
         return Ok(None);
     };
     let ids = match text.parse::<SnapshotId>() {

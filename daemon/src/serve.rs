@@ -44,7 +44,7 @@ pub(crate) fn run(config: Config) -> anyhow::Result<()> {
         App::start(config, Arc::new(SystemClock), metrics).context("could not open the state")?;
     take_up(&app);
     // Before the first request can come.
-    let opening = Stores::begin_opening(&app);
+    let domains_opening = Stores::begin_opening(&app);
     let bound = listen(&app.config)?;
     let listener = bound.listener.try_clone().context("could not listen")?;
 
@@ -62,7 +62,7 @@ pub(crate) fn run(config: Config) -> anyhow::Result<()> {
     let opening = std::thread::Builder::new()
         .name("open-domains".to_owned())
         .spawn(move || {
-            let _opening = opening;
+            let _opening = domains_opening;
             open_domains(&for_opening);
         })
         .context("could not start opening the domains")?;

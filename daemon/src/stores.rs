@@ -84,12 +84,23 @@ impl Stores {
         }
     }
 
-    /// The store, if there is one already, once its index has all snapshots: after a crash, or where it was lost, it has
-    /// only a part of them until the domains were opened.
+    /// The store, if there is one already, once its index has the snapshots of all domains that can be opened: after a crash, or where it was
+    /// lost, it has only a part of them until they were.
+    ///
+    /// `store_unavailable` when that takes long.
     pub(crate) fn listed(&self) -> Result<Option<Arc<Store>>, Problem> {
+        self.listed_within(OPENING_PATIENCE)
+    }
+
+    /// The same, without a wait.
+    pub(crate) fn listed_now(&self) -> Result<Option<Arc<Store>>, Problem> {
+        self.listed_within(Duration::ZERO)
+    }
+
+    fn listed_within(&self, patience: Duration) -> Result<Option<Arc<Store>>, Problem> {
         let (opening, _) = self
             .all_opened
-            .wait_timeout_while(self.opening(), OPENING_PATIENCE, |opening| *opening)
+            .wait_timeout_while(self.opening(), patience, |opening| *opening)
             .unwrap_or_else(PoisonError::into_inner);
         if *opening {
             return Err(Problem::new(
@@ -182,5 +193,43 @@ impl From<StoreError> for Problem {
 impl From<BlobError> for Problem {
     fn from(error: BlobError) -> Self {
         store_problem(&error.into())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::app::tests::app;
+
+    #[test]
+    fn listings_wait_for_the_domains_to_be_opened_but_not_for_ever() {
+        let directory = tempfile::tempdir().unwrap();
+        let app = app(directory.path());
+        assert!(app.stores.listed_now().is_ok());
+        let opening = Stores::begin_opening(&app);
+        let refused = app.stores.listed_within(Duration::from_millis(5));
+        assert_eq!(refused.unwrap_err().code(), "store_unavailable");
+        let (say, asked) = std::sync::mpsc::channel();
+        let asking = Arc::clone(&app);
+        let waiting = std::thread::spawn(move || {
+            say.send(()).unwrap();
+            asking.stores.listed().is_ok()
+        });
+        asked.recv().unwrap();
+        drop(opening);
+        assert!(waiting.join().unwrap());
+    }
+
+    #[test]
+    fn a_thread_that_panics_while_it_opens_domains_keeps_nobody_waiting() {
+        let directory = tempfile::tempdir().unwrap();
+        let app = app(directory.path());
+        let opening = Stores::begin_opening(&app);
+        let opened = std::thread::spawn(move || {
+            let _opening = opening;
+            assert!(std::hint::black_box(false), "on purpose");
+        });
+        assert!(opened.join().is_err());
+        assert!(app.stores.listed_now().is_ok());
     }
 }

@@ -206,6 +206,10 @@ pub(crate) fn history(app: &Arc<App>, call: &Call) -> Result<Answer, Problem> {
     let domain = domain(app, call.param("d"))?;
     let object_type = call.object_type()?;
     let id = call.param("id");
+    let newest = match app.stores.listed()? {
+        Some(store) => store.snapshots(domain.id)?.first().map(|info| info.id),
+        None => None,
+    };
     let mut versions = app
         .stores
         .domain(app, domain.id)?
@@ -217,10 +221,6 @@ pub(crate) fn history(app: &Arc<App>, call: &Call) -> Result<Answer, Problem> {
     }
     versions.sort_by_key(|version| std::cmp::Reverse(version.changed_at));
     let bare = object_type.entry().bare_relation;
-    let newest = match app.stores.listed()? {
-        Some(store) => store.snapshots(domain.id)?.first().map(|info| info.id),
-        None => None,
-    };
     let lines = versions.iter().map(|version| Version {
         first_snapshot: version.first_snapshot.to_string(),
         last_snapshot: version.last_snapshot.or(newest).map(|id| id.to_string()),
