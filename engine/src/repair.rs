@@ -217,6 +217,8 @@ impl<'a> Ward<'a> {
             has_lost: false,
             needs_backup: false,
         };
+        // An earlier repair may have ended before the index followed what it had moved.
+        patient.domain.catch_up()?;
         ward.look_again(monitor)?;
         ward.done.found.clone_from(&ward.problems);
         Ok(ward)

@@ -380,7 +380,7 @@ impl DomainStore {
     /// Reads into the index what it has not seen of the domain's records and markers; gives what could not be read.
     ///
     /// Where a record is lost, it goes on from the next checkpoint.
-    pub(super) fn catch_up(&self) -> Result<Vec<StoreProblem>, StoreError> {
+    pub(crate) fn catch_up(&self) -> Result<Vec<StoreProblem>, StoreError> {
         let _recording = self.shared.inner.recording();
         self.catch_up_recording()
     }
