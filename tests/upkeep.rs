@@ -147,6 +147,14 @@ fn what_the_org_no_longer_has_is_reported_lost_and_never_read_as_something_else(
     let (gone, _) = &before[0];
     okta.admin().delete_user(gone);
 
+    // A backup stores only what changed; that the rest is gone it says.
+    let backup = daemon
+        .ctl(["backup-now", "--wait", "--json"])
+        .code(3)
+        .json();
+    let report = daemon.json(["jobs", "report", backup["id"].as_str().unwrap()]);
+    let warned = report["warnings"].to_string();
+    assert!(warned.contains("store repair"), "{report}");
     let repair = job(&daemon, &["store", "repair"], 3);
     assert_eq!(repair["state"], "completed_with_errors");
     let lost = repair["result"]["lost"].as_array().unwrap();
@@ -201,6 +209,11 @@ fn with_the_index_lost_as_well_it_says_how_much_is_lost_although_nobody_knows_wh
         }
     }
     daemon.restart();
+    // Nobody takes what is not in the plan for what is not missing.
+    let plan = daemon.json(["restore", "plan", "--snapshot", snapshot.as_str()]);
+    let warnings = plan["warnings"].as_array().unwrap();
+    let of_users = |one: &Value| one.as_str().unwrap().contains("may not have every user:");
+    assert!(warnings.iter().any(of_users), "{warnings:?}");
     let repair = job(&daemon, &["store", "repair"], 3);
     let result = &repair["result"];
     assert_eq!(result["whole"], false);

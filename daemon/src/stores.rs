@@ -20,6 +20,8 @@ pub(crate) struct Stores {
     blobs: PathBuf,
     index: PathBuf,
     opened: Mutex<Opened>,
+    /// Held while a domain is opened.
+    one_opens: Mutex<()>,
     /// Whether the domains are being opened, so that the index may not have all snapshots yet.
     opening: Mutex<bool>,
     all_opened: Condvar,
@@ -47,6 +49,7 @@ impl Stores {
             blobs: config.store_path.clone(),
             index: config.data_dir.join("index.db"),
             opened: Mutex::new(Opened::default()),
+            one_opens: Mutex::new(()),
             opening: Mutex::new(false),
             all_opened: Condvar::new(),
         }
@@ -133,6 +136,14 @@ impl Stores {
             }
             return Ok(domain.clone());
         }
+        // Two that open one domain would each know only the ids that they have seen.
+        let _one = self
+            .one_opens
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        if let Some(domain) = self.lock().domains.get(&id) {
+            return Ok(domain.clone());
+        }
         let domain = store.open_domain(id, &*app.keyring.provider())?;
         self.lock().domains.insert(id, domain.clone());
         Ok(domain)
@@ -169,9 +180,10 @@ pub(crate) fn store_problem(error: &StoreError) -> Problem {
     tracing::warn!(error = %chain(error), "The store failed");
     let code = match error {
         StoreError::NoSpace => "no_space",
-        StoreError::Pack { .. } | StoreError::Record { .. } | StoreError::Mismatch { .. } => {
-            "damaged"
-        }
+        StoreError::Pack { .. }
+        | StoreError::Record { .. }
+        | StoreError::Mismatch { .. }
+        | StoreError::KeysGone { .. } => "damaged",
         StoreError::Lost => "lost",
         StoreError::UnknownSnapshot { .. } => "not_found",
         StoreError::DifferentDomains => "invalid_value",

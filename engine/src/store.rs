@@ -142,6 +142,12 @@ pub enum StoreError {
         /// The domain.
         domain: DomainId,
     },
+    /// The domain's keys are gone, while what they sealed is there.
+    #[error("the domain's keys are gone from the store: without them nothing of it can be read")]
+    KeysGone {
+        /// The domain.
+        domain: DomainId,
+    },
     /// The version was damaged in the store, and could not be had again.
     #[error(
         "this version is lost: it was damaged in the store, and could not be read from the org again"
@@ -206,6 +212,9 @@ impl StoreError {
                     .to_owned(),
             ),
             Self::NoDomainKeys { .. } => Some("Run `orgkeepctl keys enable`.".to_owned()),
+            Self::KeysGone { domain } => Some(format!(
+                "Put the newest file of `{domain}/keys/` back from a copy of the store."
+            )),
             _ => None,
         }
     }
@@ -306,6 +315,9 @@ impl Store {
         if self.has_domain_keys(domain)? {
             return Ok(());
         }
+        if self.has_sealed(domain)? {
+            return Err(StoreError::KeysGone { domain });
+        }
         let wrapped = DomainKeys::generate()?.wrap(domain, provider)?;
         self.inner.put_numbered(
             &format!("{domain}/keys/"),
@@ -354,10 +366,13 @@ impl Store {
         domain: DomainId,
         provider: &dyn KeyProvider,
     ) -> Result<DomainKeys, StoreError> {
-        let wrapped = self
-            .inner
-            .newest_numbered(&format!("{domain}/keys/"))?
-            .ok_or(StoreError::NoDomainKeys { domain })?;
+        let Some(wrapped) = self.inner.newest_numbered(&format!("{domain}/keys/"))? else {
+            return Err(if self.has_sealed(domain)? {
+                StoreError::KeysGone { domain }
+            } else {
+                StoreError::NoDomainKeys { domain }
+            });
+        };
         Ok(DomainKeys::unwrap(domain, provider, &wrapped)?)
     }
 
@@ -374,11 +389,22 @@ impl Store {
             .is_empty())
     }
 
+    /// Whether there is anything that only the domain's keys open.
+    fn has_sealed(&self, domain: DomainId) -> Result<bool, StoreError> {
+        for kind in ["records", "merged", "checkpoints", "packs", "markers"] {
+            let blobs = self.inner.blobs.list(&format!("{domain}/{kind}/"))?;
+            if !blobs.is_empty() {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
     /// Unwraps a domain's keys, and reads into the index what it has not seen of the domain's records.
     ///
     /// # Errors
     ///
-    /// [`StoreError::NoDomainKeys`] when there are none; else when the provider, the storage or the index fails.
+    /// [`StoreError::NoDomainKeys`] when there are none, [`StoreError::KeysGone`] when there were; else when the provider, the storage or the index fails.
     pub fn open_domain(
         &self,
         domain: DomainId,

@@ -119,7 +119,9 @@ fn remove(one: &One, context: &mut Context) -> Result<(), CommandError> {
     if context.output.is_json() {
         context.output.document(&document)?;
     } else {
-        context.output.line(&format!("removed snapshot {id}"))?;
+        let removed: Snapshot = document.read()?;
+        let line = format!("removed snapshot {}", removed.id);
+        context.output.line(&line)?;
     }
     Ok(())
 }

@@ -38,6 +38,7 @@ struct Made {
 
 pub(super) fn run(app: &Arc<App>, live: &Arc<Live>) -> Result<Done, Failure> {
     let domain = domain(app, live)?;
+    let damaged = warn_of_damage(app, live, &domain);
     let outcome = back_up(app, live, &domain);
     match &outcome {
         Ok(report) => app.note_org_answer(&domain, Ok(&missing_scopes(report))),
@@ -57,7 +58,7 @@ pub(super) fn run(app: &Arc<App>, live: &Arc<Live>) -> Result<Done, Failure> {
     };
     let snapshot = &report.snapshot;
     Ok(Done {
-        with_errors: report.outcome != Outcome::Succeeded,
+        with_errors: damaged || report.outcome != Outcome::Succeeded,
         result: result(&Made {
             snapshot: snapshot.id.to_string(),
             complete: snapshot.complete,
@@ -70,6 +71,22 @@ pub(super) fn run(app: &Arc<App>, live: &Arc<Live>) -> Result<Done, Failure> {
         }),
         items: Vec::new(),
     })
+}
+
+/// Says what a backup cannot know of: objects that did not change stay where they are, also where that is gone. Gives whether something is.
+fn warn_of_damage(app: &App, live: &Live, domain: &DomainRecord) -> bool {
+    let packs = app.stores.domain(app, domain.id);
+    let missing = packs.and_then(|store| Ok(store.packs_missing()?));
+    match missing {
+        Ok(0) | Err(_) => false,
+        Ok(packs) => {
+            live.warn(format!(
+                "{packs} packs of the store are missing or cut off: what lay in them cannot be read, in this snapshot neither. \
+                 Run `orgkeepctl store check`, then `orgkeepctl store repair`."
+            ));
+            true
+        }
+    }
 }
 
 fn back_up(

@@ -140,7 +140,7 @@ pub(super) fn check(app: &Arc<App>, live: &Arc<Live>) -> Result<Done, Failure> {
         let bytes: u64 = report.orphans.values().sum();
         let packs = report.orphans.len();
         live.warn(format!(
-            "{packs} packs ({bytes} bytes) belong to no snapshot: an interrupted backup left them"
+            "{packs} packs ({bytes} bytes) belong to no snapshot: an interrupted backup left them, or the records that named them are gone"
         ));
     }
     let mut problems = domains.problems;

@@ -130,10 +130,27 @@ pub fn plan_restore(
         selection,
         mode,
     };
-    plan(&request).map_err(|error| match error.0.downcast::<OktaError>() {
+    let mut made = plan(&request).map_err(|error| match error.0.downcast::<OktaError>() {
         Ok(okta) if matches!(*okta, OktaError::Cancelled) => PlanError::Cancelled,
         Ok(okta) => PlanError::Okta(*okta),
-        Err(other) => PlanError::State(StateError(other)),
+        Err(other) => match other.downcast::<StoreError>() {
+            Ok(store) => PlanError::Store(*store),
+            Err(other) => PlanError::State(StateError(other)),
+        },
+    })?;
+    made.warnings.extend(incomplete(reader));
+    made.warnings.sort();
+    Ok(made)
+}
+
+/// What the snapshot lacks, so that nobody takes what is not in the plan for what is not missing.
+fn incomplete(reader: &SnapshotReader) -> impl Iterator<Item = String> {
+    let coverage = reader.info().coverage.iter();
+    coverage.filter_map(|(object_type, coverage)| match coverage {
+        Coverage::Incomplete { reason } => Some(format!(
+            "The snapshot may not have every {object_type}: {reason}."
+        )),
+        _ => None,
     })
 }
 

@@ -106,6 +106,8 @@ impl DomainStore {
         for problem in store.catch_up()? {
             tracing::warn!(%domain, blob = problem.blob, what = problem.what, "part of the store could not be read");
         }
+        // Somebody else may have read records in between.
+        store.shared.load_names()?;
         Ok(store)
     }
 
@@ -113,6 +115,26 @@ impl DomainStore {
     #[must_use]
     pub fn domain(&self) -> DomainId {
         self.shared.domain
+    }
+
+    /// The packs that the index knows and that are missing, or have another length. Opens none.
+    ///
+    /// # Errors
+    ///
+    /// When the storage or the index fails.
+    pub fn packs_missing(&self) -> Result<u64, StoreError> {
+        let shared = &self.shared;
+        let states = index::prune::pack_states(&shared.inner.index.read(), shared.domain)?;
+        let prefix = format!("{}/packs/", shared.domain);
+        let blobs = shared.inner.blobs.list(&prefix)?;
+        let there: BTreeMap<&str, u64> = blobs
+            .iter()
+            .filter_map(|blob| Some((blob.name.strip_prefix(&prefix)?, blob.bytes)))
+            .collect();
+        let is_missing = |state: &&index::prune::PackState| {
+            !state.doomed && there.get(state.id.to_string().as_str()) != Some(&state.bytes)
+        };
+        Ok(states.iter().filter(is_missing).count() as u64)
     }
 
     /// Begins to write a snapshot. `created_at` is moved on if it is not later than the newest snapshot's.

@@ -437,12 +437,18 @@ impl Prune<'_> {
         Ok(())
     }
 
-    /// The packs that nothing names nor will name: whoever wrote them is gone, and has left no record that the index does not know.
+    /// The packs that nothing names nor will name: whoever wrote them is gone, and has left no record that the index does not know. None while there is no
+    /// snapshot.
     fn orphans(&mut self) -> Result<Vec<(PackId, u64)>, StoreError> {
         let shared = &self.store.shared;
         let _recording = shared.inner.recording();
         let mut orphans = Vec::new();
         if !self.knows_all_records()? {
+            return Ok(orphans);
+        }
+        // Where there is no snapshot at all, records and index may be lost together; one that comes back from a copy needs its packs.
+        if self.survey.snapshots.is_empty() {
+            self.report.packs.kept_in_doubt += self.survey.unknown.len() as u64;
             return Ok(orphans);
         }
         let moves = shared.moves(&mut Vec::new())?;

@@ -397,6 +397,67 @@ fn records_and_index_lost_together_cost_the_snapshots_before_the_checkpoint_and_
 }
 
 #[test]
+fn where_no_snapshot_is_known_prune_keeps_packs_that_nothing_names() {
+    let (bench, _) = Bench::in_memory();
+    let (store, domain) = bench.open();
+    let ids = two_snapshots(&domain);
+    let before = contents(&domain, &ids);
+    drop((store, domain));
+    let mut taken = Vec::new();
+    for kind in ["records", "checkpoints"] {
+        for blob in bench.blobs.list(&format!("{DOMAIN}/{kind}/")).unwrap() {
+            taken.push((blob.name.clone(), bench.blobs.get(&blob.name).unwrap()));
+            bench.blobs.delete(&blob.name).unwrap();
+        }
+    }
+    bench.lose_index();
+    let (store, domain) = bench.open();
+    let pruned = domain.prune(&eager(), &Silent).unwrap();
+    assert_eq!(pruned.packs.deleted, 0);
+    assert!(pruned.packs.kept_in_doubt > 0);
+    // So that records can be put back from a copy.
+    drop((store, domain));
+    for (name, bytes) in taken {
+        let blob = SealedBlob::new(bytes);
+        bench.blobs.put(&name, &blob).unwrap();
+    }
+    let (store, domain) = bench.open();
+    assert_eq!(contents(&domain, &ids), before);
+    assert_eq!(checked(&store, &domain).problems, []);
+}
+
+#[test]
+fn keys_that_are_gone_are_not_made_anew_beside_what_they_sealed() {
+    let (bench, _) = Bench::in_memory();
+    let (store, domain) = bench.open();
+    two_snapshots(&domain);
+    drop(domain);
+    for blob in bench.blobs.list(&format!("{DOMAIN}/keys/")).unwrap() {
+        bench.blobs.delete(&blob.name).unwrap();
+    }
+    let opened = store.open_domain(DOMAIN, &bench.provider);
+    assert!(matches!(opened, Err(StoreError::KeysGone { .. })));
+    let made = store.create_domain_keys(DOMAIN, &bench.provider);
+    assert!(matches!(made, Err(StoreError::KeysGone { .. })));
+    assert!(!store.has_domain_keys(DOMAIN).unwrap());
+}
+
+#[test]
+fn packs_that_are_missing_or_cut_off_are_counted_without_being_opened() {
+    let (bench, memory) = Bench::in_memory();
+    let (_store, domain) = bench.open();
+    two_snapshots(&domain);
+    assert_eq!(domain.packs_missing().unwrap(), 0);
+    let packs = bench.blobs.list(&format!("{DOMAIN}/packs/")).unwrap();
+    memory.damage(&packs[0].name, |bytes| {
+        bytes.pop();
+    });
+    assert_eq!(domain.packs_missing().unwrap(), 1);
+    bench.blobs.delete(&packs[0].name).unwrap();
+    assert_eq!(domain.packs_missing().unwrap(), 1);
+}
+
+#[test]
 fn moves_that_the_index_has_not_followed_lead_nowhere_without_cost() {
     let ways: [fn(&Bench, &Memory, &str); 2] = [
         |bench, _, pack| bench.blobs.delete(pack).unwrap(),
