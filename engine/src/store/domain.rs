@@ -124,17 +124,33 @@ impl DomainStore {
     /// When the storage or the index fails.
     pub fn packs_missing(&self) -> Result<u64, StoreError> {
         let shared = &self.shared;
-        let states = index::prune::pack_states(&shared.inner.index.read(), shared.domain)?;
         let prefix = format!("{}/packs/", shared.domain);
         let blobs = shared.inner.blobs.list(&prefix)?;
         let there: BTreeMap<&str, u64> = blobs
             .iter()
             .filter_map(|blob| Some((blob.name.strip_prefix(&prefix)?, blob.bytes)))
             .collect();
-        let is_missing = |state: &&index::prune::PackState| {
-            !state.doomed && there.get(state.id.to_string().as_str()) != Some(&state.bytes)
-        };
-        Ok(states.iter().filter(is_missing).count() as u64)
+        let mut suspects = self.pack_bytes()?;
+        suspects.retain(|pack, bytes| there.get(pack.to_string().as_str()) != Some(bytes));
+        // One can be new since the list was made.
+        suspects.retain(|pack, bytes| {
+            let found = shared.inner.blobs.size(&shared.pack_name(*pack));
+            !found.is_ok_and(|found| found == *bytes)
+        });
+        // And prune lets the index forget a pack before it deletes it.
+        let known = self.pack_bytes()?;
+        Ok(suspects
+            .keys()
+            .filter(|pack| known.contains_key(pack))
+            .count() as u64)
+    }
+
+    /// The packs that the index knows and nobody is about to delete, with their lengths.
+    fn pack_bytes(&self) -> Result<BTreeMap<PackId, u64>, StoreError> {
+        let shared = &self.shared;
+        let states = index::prune::pack_states(&shared.inner.index.read(), shared.domain)?;
+        let kept = states.iter().filter(|state| !state.doomed);
+        Ok(kept.map(|state| (state.id, state.bytes)).collect())
     }
 
     /// Begins to write a snapshot. `created_at` is moved on if it is not later than the newest snapshot's.
